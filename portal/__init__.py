@@ -1,0 +1,1 @@
+"""Gatepost: a self-hosted, multi-tenant portal for notification mail."""

@@ -1,0 +1,1 @@
+"""One SMTP client: takes values, owns no table."""
