@@ -1,0 +1,1 @@
+"""Carrying mail to its server: the staged test."""
