@@ -23,12 +23,7 @@ def read_host(host: str) -> Address | str:
     Raises OddSpelling for brackets, zone ids, trailing dots, white space, numbers in place of
     names, digits of other scripts and everything else that a resolver might reinterpret.
     """
-    if (
-        not host
-        or len(host) > 253
-        or any(c in host for c in "%[]/\\@?#")
-        or _has_blank(host)
-    ):
+    if not host or len(host) > 253 or any(c in host for c in "%[]/\\@?#") or _has_blank(host):
         raise OddSpelling(host)
     if ":" in host:
         return _ipv6(host)
@@ -50,9 +45,7 @@ def is_public(address: Address) -> bool:
         return not any(address in network for network in _SPECIAL_IPV4)
     if address.scope_id is not None or address not in _GLOBAL_UNICAST:
         return False
-    return not _is_isatap(address) and not any(
-        address in network for network in _SPECIAL_IPV6
-    )
+    return not _is_isatap(address) and not any(address in network for network in _SPECIAL_IPV6)
 
 
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
@@ -128,12 +121,18 @@ def _ascii_name(host: str) -> str:
     try:
         # IDNA 2008 label by label: unlike Python's own codec it maps nothing, so that full-width
         # digits and ideographic full stops are refused instead of being turned into ASCII.
-        return ".".join(
-            label if label.isascii() else idna.encode(label.lower()).decode("ascii")
-            for label in host.split(".")
-        )
-    except (idna.IDNAError, UnicodeError):
+        return ".".join(_ascii_label(label) for label in host.split("."))
+    except UnicodeError:
         raise OddSpelling(host) from None
+
+
+def _ascii_label(label: str) -> str:
+    if label.isascii():
+        return label
+    encoded = idna.alabel(label.lower()).decode("ascii")
+    if not encoded.startswith("xn--"):  # a Kelvin sign in lower case is a plain k
+        raise OddSpelling(label)
+    return encoded
 
 
 def _ends_in_a_number(name: str) -> bool:

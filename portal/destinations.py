@@ -76,15 +76,11 @@ class AllowedDestinations:
         return cls(tuple(entries))
 
     def opens_name(self, name: str, port: int) -> bool:
-        return any(
-            entry.target == name and port in entry.ports for entry in self.entries
-        )
+        return any(entry.target == name and port in entry.ports for entry in self.entries)
 
     def opens_address(self, address: Address, port: int) -> bool:
         return any(
-            not isinstance(entry.target, str)
-            and address in entry.target
-            and port in entry.ports
+            not isinstance(entry.target, str) and address in entry.target and port in entry.ports
             for entry in self.entries
         )
 
@@ -174,19 +170,17 @@ def _answer(text: str) -> Address:
         raise Forbidden("address") from None
 
 
-def _look_up(
-    resolver: Resolver, host: str, port: int, seconds: float
-) -> tuple[str, ...]:
+def _look_up(resolver: Resolver, host: str, port: int, seconds: float) -> tuple[str, ...]:
     """One look-up with a deadline, without doubles.
 
     getaddrinfo can't be interrupted, so it runs in a thread that is left behind when it is late.
     """
-    answers: list[list[str] | Exception] = []
+    answers: list[list[str] | OSError | UnicodeError] = []
 
     def ask() -> None:
         try:
             answers.append(resolver(host, port))
-        except Exception as problem:  # handed to the caller's thread, which sorts it
+        except (OSError, UnicodeError) as problem:
             answers.append(problem)
 
     thread = threading.Thread(target=ask, name="name look-up", daemon=True)
@@ -198,26 +192,26 @@ def _look_up(
 
 
 # No such name; a name without addresses; a name without addresses of our family.
-_FINAL = frozenset({socket.EAI_NONAME, socket.EAI_NODATA, socket.EAI_ADDRFAMILY})
+_FINAL = frozenset(
+    getattr(socket, name)
+    for name in ("EAI_NONAME", "EAI_NODATA", "EAI_ADDRFAMILY")
+    if hasattr(socket, name)  # not every system has all three
+)
 
 
-def _found(host: str, answer: list[str] | Exception) -> tuple[str, ...]:
+def _found(host: str, answer: list[str] | OSError | UnicodeError) -> tuple[str, ...]:
     if isinstance(answer, socket.gaierror):
         raise NameNotFound(host, temporary=answer.errno not in _FINAL) from answer
     if isinstance(answer, UnicodeError):
         raise NameNotFound(host, temporary=False) from answer
     if isinstance(answer, OSError):
         raise NameNotFound(host, temporary=True) from answer
-    if isinstance(answer, Exception):
-        raise answer
     if not answer:
         raise NameNotFound(host, temporary=False)
     return tuple(dict.fromkeys(answer))
 
 
-_BRACKETED = re.compile(
-    r"\[([0-9A-Fa-f:.]+)(/[0-9]{1,3})?\](/[0-9]{1,3})?:([0-9,]+)", re.ASCII
-)
+_BRACKETED = re.compile(r"\[([0-9A-Fa-f:.]+)(/[0-9]{1,3})?\](/[0-9]{1,3})?:([0-9,]+)", re.ASCII)
 _BARE = re.compile(r"([^\s:\[\]/]+)(/[0-9]{1,2})?:([0-9,]+)", re.ASCII)
 
 
@@ -227,9 +221,7 @@ def _entry(text: str) -> AllowedDestination:
         host, inside, outside, ports = match.groups()
         if inside and outside:
             raise ValueError(text)
-        return AllowedDestination(
-            IPv6Network(host + (inside or outside or "")), _ports(ports)
-        )
+        return AllowedDestination(IPv6Network(host + (inside or outside or "")), _ports(ports))
     if match := _BARE.fullmatch(text):
         host, length, ports = match.groups()
         target = read_host(host)
