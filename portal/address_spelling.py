@@ -27,12 +27,17 @@ def read_host(host: str) -> Address | str:
         raise OddSpelling(host)
     if ":" in host:
         return _ipv6(host)
-    name = _ascii_name(host).lower()
+    name = _a_labels(host)
     if _ends_in_a_number(name):
         return _ipv4(host)
-    if not all(_LABEL.fullmatch(label) for label in name.split(".")):
-        raise OddSpelling(host)
-    return name
+    return _checked(name)
+
+
+def ascii_domain(domain: str) -> str:
+    """The domain of an email address in lower case, IDN labels as A-labels. Raises OddSpelling."""
+    if len(domain) > 253:
+        raise OddSpelling(domain)
+    return _checked(_a_labels(domain))
 
 
 def is_public(address: Address) -> bool:
@@ -115,24 +120,28 @@ def _ipv4(host: str) -> IPv4Address:
         raise OddSpelling(host) from None
 
 
-def _ascii_name(host: str) -> str:
-    if host.isascii():
-        return host
+def _checked(name: str) -> str:
+    if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in name.split(".")):
+        raise OddSpelling(name)
+    return name
+
+
+def _a_labels(host: str) -> str:
     try:
         # IDNA 2008 label by label: unlike Python's own codec it maps nothing, so that full-width
         # digits and ideographic full stops are refused instead of being turned into ASCII.
-        return ".".join(_ascii_label(label) for label in host.split("."))
+        return ".".join(_a_label(label) for label in host.split("."))
     except UnicodeError:
         raise OddSpelling(host) from None
 
 
-def _ascii_label(label: str) -> str:
+def _a_label(label: str) -> str:
     if label.isascii():
-        return label
-    encoded = idna.alabel(label.lower()).decode("ascii")
-    if not encoded.startswith("xn--"):  # a Kelvin sign in lower case is a plain k
+        return label.lower()
+    folded = label.lower()
+    if folded.isascii():  # a Kelvin sign in lower case is a plain k
         raise OddSpelling(label)
-    return encoded
+    return idna.alabel(folded).decode("ascii")
 
 
 def _ends_in_a_number(name: str) -> bool:

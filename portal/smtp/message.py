@@ -1,0 +1,236 @@
+"""A mail as bytes (MIME), built from its parts, parsed again and compared with the intent."""
+
+import base64
+import binascii
+import email
+import email.policy
+import hashlib
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from email.header import decode_header, make_header
+from email.message import Message
+from email.utils import format_datetime, getaddresses
+
+from portal import clock
+from portal.smtp.headers import (
+    UnsafeMessage,
+    addr_spec,
+    clean,
+    folded,
+    mailbox,
+    unstructured,
+)
+
+__all__ = ["UnsafeMessage", "build_message", "make_message_id"]
+
+
+def make_message_id(from_address: str | None, base_host: str) -> str:
+    """A Message-ID in angle brackets, in the domain of From, else at the portal's own host.
+
+    Made once when a mail is enqueued; every try of that mail carries the same one.
+    """
+    right = base_host
+    if from_address:
+        right = addr_spec("Message-ID", from_address).rpartition("@")[2]
+    elif ":" in base_host:
+        right = f"[IPv6:{base_host}]"
+    return f"<{clock.new_id().hex}@{right}>"
+
+
+def build_message(
+    *,
+    message_id: str,
+    date: datetime,
+    from_name: str,
+    from_address: str,
+    to_address: str,
+    subject: str,
+    text: str,
+    html: str | None,
+    reply_to: str | None = None,
+    references: tuple[str, ...] = (),
+    extra_headers: Mapping[str, str] | None = None,
+) -> bytes:
+    """The whole mail with CRLF line ends, none longer than 998 octets (RFC 5322, 2.1.1).
+
+    `text` and `html` become UTF-8 parts in quoted-printable or base64; both together a
+    multipart/alternative. `extra_headers`: List-Unsubscribe, List-Unsubscribe-Post, X-Gatepost-*.
+    Auto-Submitted: auto-generated is always set. Raises UnsafeMessage where anything could be
+    read as another recipient, header or line than was meant.
+    """
+    fields = [
+        mailbox("From", from_name, from_address),
+        mailbox("To", "", to_address),
+        unstructured("Subject", subject),
+        _date(date),
+        _ids("Message-ID", (message_id,)),
+        b"Auto-Submitted: auto-generated\r\n",
+    ]
+    if reply_to:
+        fields.append(mailbox("Reply-To", "", reply_to))
+    if references:
+        fields.append(_ids("In-Reply-To", references[-1:]))
+        fields.append(_ids("References", references))
+    fields += _extra(extra_headers or {})
+    built = b"".join([*fields, b"MIME-Version: 1.0\r\n", _body(text, html, message_id)])
+    _compare(built, names=[_name(field) for field in fields], text=text, html=html)
+    _compare_addresses(
+        built, from_name=from_name, from_address=from_address, to=to_address, reply_to=reply_to
+    )
+    _compare_subject(built, subject)
+    return built
+
+
+_MESSAGE_ID = re.compile(r"<[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,200}@[A-Za-z0-9._:\[\]-]{1,255}>")
+_GATEPOST = re.compile(r"X-Gatepost(?:-[A-Za-z0-9]{1,30}){1,4}", re.IGNORECASE)
+_LINK = re.compile(r"<(?:https?|mailto):[!-;=?-~]{1,900}>")
+_UNSAFE_IN_BODY = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_LONGEST_LINE = 998
+
+
+def _date(date: datetime) -> bytes:
+    if date.tzinfo is None:
+        raise UnsafeMessage("Date", "the time has no time zone")
+    return f"Date: {format_datetime(date)}\r\n".encode()
+
+
+def _ids(name: str, ids: tuple[str, ...]) -> bytes:
+    for value in ids:
+        if not _MESSAGE_ID.fullmatch(value) or "=?" in value:
+            raise UnsafeMessage(name, "this is not a Message-ID in angle brackets")
+    return folded(name, ids)
+
+
+def _extra(headers: Mapping[str, str]) -> list[bytes]:
+    if len({name.lower() for name in headers}) < len(headers):
+        raise UnsafeMessage("headers", "a header is given twice")
+    return [_extra_field(name, value) for name, value in headers.items()]
+
+
+def _extra_field(name: str, value: str) -> bytes:
+    if name.lower() == "list-unsubscribe":
+        links = value.split(", ")
+        if "=?" in value or not all(_LINK.fullmatch(link) for link in links):
+            raise UnsafeMessage(name, "this is not a list of links in angle brackets")
+        return folded(name, [*(f"{link}," for link in links[:-1]), links[-1]])
+    if name.lower() == "list-unsubscribe-post":
+        if value != "List-Unsubscribe=One-Click":
+            raise UnsafeMessage(name, "only List-Unsubscribe=One-Click is known (RFC 8058)")
+        return folded(name, [value])
+    if _GATEPOST.fullmatch(name):
+        return unstructured(name, value)
+    raise UnsafeMessage("headers", "this header is not among those that a mail may carry")
+
+
+def _body(text: str, html: str | None, message_id: str) -> bytes:
+    if html is None:
+        return _part("plain", text)
+    # "=_" occurs neither in quoted-printable nor in base64, so no part can hold the boundary.
+    boundary = f"=_{hashlib.sha256(message_id.encode()).hexdigest()[:32]}"
+    mark = f"\r\n--{boundary}".encode()
+    return b"".join(
+        [
+            b"Content-Type: multipart/alternative;\r\n",
+            f' boundary="{boundary}"\r\n'.encode(),
+            *(mark + b"\r\n" + part for part in (_part("plain", text), _part("html", html))),
+            mark + b"--\r\n",
+        ]
+    )
+
+
+def _part(subtype: str, content: str) -> bytes:
+    octets = _lines(subtype, content).encode()
+    encoding, encoded = "quoted-printable", binascii.b2a_qp(octets)
+    if len(encoded) > len(octets) * 3 // 2:  # mostly beyond ASCII: base64 is shorter
+        encoding, encoded = "base64", base64.encodebytes(octets.replace(b"\n", b"\r\n"))
+    head = f"Content-Type: text/{subtype}; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}"
+    return head.encode() + b"\r\n\r\n" + encoded.replace(b"\n", b"\r\n")
+
+
+def _lines(part: str, content: str) -> str:
+    """The content with LF line ends and one at the end. Raises UnsafeMessage for controls."""
+    normal = content.replace("\r\n", "\n").replace("\r", "\n")
+    if found := _UNSAFE_IN_BODY.search(normal):
+        raise UnsafeMessage(part, f"it holds the control character U+{ord(found.group()):04X}")
+    return normal if normal.endswith("\n") else normal + "\n"
+
+
+def _name(field: bytes) -> str:
+    return field.partition(b":")[0].decode()
+
+
+def _compare(built: bytes, *, names: list[str], text: str, html: str | None) -> None:
+    """Raises UnsafeMessage unless structure, header set and contents are those that were meant."""
+    lines = built.split(b"\r\n")
+    if any(b"\r" in line or b"\n" in line or len(line) > _LONGEST_LINE for line in lines):
+        raise UnsafeMessage("message", "a line is too long or holds a bare line break")
+    parsed = email.message_from_bytes(built, policy=email.policy.compat32)
+    mime = ["MIME-Version", "Content-Type"]
+    if html is None:
+        mime.append("Content-Transfer-Encoding")
+    if parsed.keys() != [*names, *mime] or parsed.defects:
+        raise UnsafeMessage("message", "its headers read back otherwise than they were meant")
+    parts = parsed.get_payload() if parsed.is_multipart() else [parsed]
+    contents = [("text/plain", text)] + ([("text/html", html)] if html is not None else [])
+    meant = [(kind, _lines(kind, content)) for kind, content in contents]
+    if [_read_part(part) for part in parts if isinstance(part, Message)] != meant:
+        raise UnsafeMessage("message", "its parts read back otherwise than they were meant")
+
+
+def _read_part(part: Message) -> tuple[str, str]:
+    octets = part.get_payload(decode=True)
+    content = octets.decode() if isinstance(octets, bytes) else ""
+    return part.get_content_type(), _lines("part", content)
+
+
+def _compare_addresses(
+    built: bytes, *, from_name: str, from_address: str, to: str, reply_to: str | None
+) -> None:
+    """Two parsers, one old and one new, must find the one name and address that were meant."""
+    head = email.message_from_bytes(built.partition(b"\r\n\r\n")[0], policy=email.policy.compat32)
+    for header, name, address in (
+        ("From", clean("From", from_name), from_address),
+        ("To", "", to),
+        ("Reply-To", "", reply_to or ""),
+    ):
+        values = _values(head, header)
+        expected = [(name, addr_spec(header, address))] if address else []
+        new, old = _by_new_parser(header, values), _by_old_parser(values)
+        if _without_blanks(new) != _without_blanks(expected) or old != expected:
+            raise UnsafeMessage(header, "it reads back as another address than was meant")
+
+
+def _compare_subject(built: bytes, subject: str) -> None:
+    head = email.message_from_bytes(built.partition(b"\r\n\r\n")[0], policy=email.policy.compat32)
+    (value,) = _values(head, "Subject")
+    new = str(email.policy.default.header_factory("Subject", value))
+    if not clean("Subject", subject) == new == _decoded(value):
+        raise UnsafeMessage("Subject", "it reads back otherwise than it was meant")
+
+
+def _values(head: Message, header: str) -> list[str]:
+    # The raw ones: a local part beyond ASCII stands in the header as it is.
+    raw = [str(value) for name, value in head.raw_items() if name == header]
+    return [
+        value.encode("ascii", "surrogateescape").decode().replace("\r\n", "").strip()
+        for value in raw
+    ]
+
+
+def _by_new_parser(header: str, values: list[str]) -> list[tuple[str, str]]:
+    parsed = [email.policy.default.header_factory(header, value) for value in values]
+    return [(one.display_name, one.addr_spec) for field in parsed for one in field.addresses]
+
+
+def _by_old_parser(values: list[str]) -> list[tuple[str, str]]:
+    return [(_decoded(name), address) for name, address in getaddresses(values)]
+
+
+def _without_blanks(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    # Python 3.11 puts a blank between the encoded words of a name, against RFC 2047, 6.2.
+    return [("".join(name.split()), address) for name, address in found]
+
+
+def _decoded(value: str) -> str:
+    return str(make_header(decode_header(value)))
