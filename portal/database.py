@@ -1,0 +1,87 @@
+"""How the two engines are spoken to: transactions, durability, time and JSON columns.
+
+SQLite: WAL, synchronous FULL, foreign keys, five seconds of patience. A transaction that may
+write begins IMMEDIATE, because a reader that upgrades meets SQLITE_BUSY at once; pages that only
+read begin DEFERRED (`reading_only`), so that they never wait for a writer.
+"""
+
+import enum
+import sqlite3
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, DateTime, Dialect, Engine, Enum, event
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.types import TypeDecorator
+
+JsonColumn = JSON().with_variant(JSONB(), "postgresql")
+
+_reads_only: ContextVar[bool] = ContextVar("reads_only", default=False)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware time in UTC. PostgreSQL keeps it as timestamptz, SQLite as naive UTC text."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a time zone cannot be stored")
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def text_enum(values: type[enum.StrEnum]) -> Enum:
+    """A column that stores the value of a StrEnum as text and gives the member back."""
+    return Enum(
+        values,
+        native_enum=False,
+        create_constraint=False,
+        length=32,
+        values_callable=lambda members: [member.value for member in members],
+    )
+
+
+def reading_only(reads_only: bool) -> None:
+    """Say whether transactions begun from here on in this thread only read."""
+    _reads_only.set(reads_only)
+
+
+def engine_options(database_url: str) -> dict[str, Any]:
+    """Options for SQLAlchemy's create_engine."""
+    if database_url.startswith("sqlite"):
+        return {"connect_args": {"timeout": 5, "check_same_thread": False}}
+    return {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 20, "pool_timeout": 5}
+
+
+def prepare(engine: Engine) -> None:
+    """Attach what SQLite needs to an engine; PostgreSQL needs nothing."""
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _configure_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+
+
+def _configure_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
+    # The driver's own transaction handling begins too late and never IMMEDIATE.
+    connection.isolation_level = None
+    for pragma in (
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "foreign_keys = ON",
+        "busy_timeout = 5000",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Any) -> None:
+    connection.exec_driver_sql("BEGIN DEFERRED" if _reads_only.get() else "BEGIN IMMEDIATE")

@@ -1,0 +1,115 @@
+"""API tokens and other bearer secrets: shown once, stored as SHA-256.
+
+A token holds 256 random bits, so a plain hash is enough: there is nothing to guess.
+"""
+
+import hashlib
+import secrets
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+
+from portal.audit import log as audit
+from portal.audit.log import Actor
+from portal.clock import utcnow
+from portal.extensions import db
+from portal.identity.models import ApiToken, Organization, OrganizationState
+from portal.identity.policy import Scope
+from portal.validation import Invalid, one_line
+
+_PREFIX = "gp_"
+
+
+def digest(secret: str) -> str:
+    """The SHA-256 of a bearer secret, in hexadecimal."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def new_secret() -> str:
+    """256 random bits, URL-safe."""
+    return secrets.token_urlsafe(32)
+
+
+def create(
+    organization: Organization | None,
+    *,
+    name: str,
+    scopes: list[str],
+    actor: Actor,
+    expires_at: datetime | None = None,
+) -> tuple[ApiToken, str]:
+    """Make a token of the organization, or of the host (None). Returns the row and the secret.
+
+    Raises Invalid. The secret cannot be had again.
+    """
+    name = one_line("name", name, longest=100)
+    if not name:
+        raise Invalid.field("name", "Name the system that will use this token, for example ci.")
+    secret = _PREFIX + new_secret()
+    row = ApiToken(
+        organization_id=organization.id if organization else None,
+        name=name,
+        token_hash=digest(secret),
+        hint=secret[:7] + "…",
+        scopes=_checked(scopes),
+        created_by=actor.id,
+        expires_at=expires_at,
+    )
+    db.session.add(row)
+    db.session.flush()
+    audit.record(
+        actor,
+        "token.created",
+        organization_id=row.organization_id,
+        object_type="api_token",
+        object_id=row.id,
+        changes={"name": {"before": None, "after": name}, "scopes": {"after": row.scopes}},
+    )
+    return row, secret
+
+
+def revoke(token: ApiToken, *, actor: Actor) -> None:
+    """End a token at once."""
+    if token.revoked_at is None:
+        token.revoked_at = utcnow()
+        audit.record(
+            actor,
+            "token.revoked",
+            organization_id=token.organization_id,
+            object_type="api_token",
+            object_id=token.id,
+        )
+
+
+def authenticate(authorization: str) -> ApiToken | None:
+    """The token of an `Authorization: Bearer` header (RFC 6750), or None."""
+    scheme, _, secret = authorization.partition(" ")
+    if scheme.lower() != "bearer" or not secret.strip():
+        return None
+    token = db.session.scalar(
+        select(ApiToken).where(ApiToken.token_hash == digest(secret.strip()))
+    )
+    return token if token is not None and _is_usable(token) else None
+
+
+def note_use(token: ApiToken) -> bool:
+    """Remember when a token was last used, to the minute. True where that must be committed."""
+    now = utcnow()
+    if token.last_used_at is not None and now - token.last_used_at < timedelta(minutes=1):
+        return False
+    token.last_used_at = now
+    return True
+
+
+def _is_usable(token: ApiToken) -> bool:
+    if token.revoked_at is not None or (token.expires_at and token.expires_at <= utcnow()):
+        return False
+    organization = token.organization
+    return organization is None or organization.state is not OrganizationState.DELETED
+
+
+def _checked(scopes: list[str]) -> list[str]:
+    known = [scope.value for scope in Scope]
+    if not scopes or any(scope not in known for scope in scopes):
+        raise Invalid.field("scopes", f"Choose at least one of {', '.join(known)}.")
+    return [scope for scope in known if scope in scopes]

@@ -1,0 +1,121 @@
+"""Where keys come from: the configuration, or files in the data folder made on the first run."""
+
+import os
+import secrets
+from datetime import datetime
+from pathlib import Path
+
+from flask import Flask, current_app
+from sqlalchemy import String, inspect, select
+from sqlalchemy.orm import Mapped, mapped_column
+
+from portal.clock import utcnow
+from portal.config import Config, ConfigError
+from portal.database import UtcDateTime
+from portal.extensions import db
+from portal.vault import Vault, decoded_key, new_key
+
+_ENCRYPTION_FILE = "encryption-keys"
+_SECRET_FILE = "secret-key"
+
+
+class EncryptionKey(db.Model):
+    """A key id that this database has been used with. The key itself is never stored here."""
+
+    __tablename__ = "encryption_keys"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    first_used_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
+
+
+def vault() -> Vault:
+    """The vault of the running application. Raises ConfigError where there is no key."""
+    found = current_app.extensions.get("vault")
+    if found is None:
+        found = current_app.extensions["vault"] = _open_vault(current_app.extensions["config"])
+    return found
+
+
+def load_secret_key(config: Config) -> str | None:
+    """The key that signs cookies, or None before the first run."""
+    return config.secret_key or _read(config.data_dir / _SECRET_FILE)
+
+
+def ensure(app: Flask) -> list[Path]:
+    """Check the keys against the database; on the very first run make them.
+
+    Returns the files that were made. Raises ConfigError with one line when a key is missing that
+    this database has been used with. Needs a migrated database.
+    """
+    config: Config = app.extensions["config"]
+    with app.app_context():
+        if not inspect(db.engine).has_table(EncryptionKey.__tablename__):
+            raise ConfigError("The database is empty. Run: portal db upgrade")
+        known = set(db.session.scalars(select(EncryptionKey.id)))
+        made = [] if known else _make_missing(config)
+        app.secret_key = load_secret_key(config)
+        if app.secret_key is None:
+            raise ConfigError(
+                f"The secret key is missing: restore {config.data_dir / _SECRET_FILE} "
+                "or set PORTAL_SECRET_KEY."
+            )
+        app.extensions["vault"] = opened = _open_vault(config)
+        if missing := sorted(known - set(opened.key_ids)):
+            raise ConfigError(
+                f"Encryption key {missing[0]} is missing: restore "
+                f"{config.data_dir / _ENCRYPTION_FILE} or add it to PORTAL_ENCRYPTION_KEYS."
+            )
+        for key_id in sorted(set(opened.key_ids) - known):
+            db.session.add(EncryptionKey(id=key_id))
+        db.session.commit()
+    return made
+
+
+def _make_missing(config: Config) -> list[Path]:
+    made = []
+    config.data_dir.mkdir(parents=True, exist_ok=True)
+    if not config.encryption_keys and not (config.data_dir / _ENCRYPTION_FILE).exists():
+        made.append(_write(config.data_dir / _ENCRYPTION_FILE, ":".join(new_key())))
+    if not config.secret_key and not (config.data_dir / _SECRET_FILE).exists():
+        made.append(_write(config.data_dir / _SECRET_FILE, secrets.token_urlsafe(48)))
+    return made
+
+
+def _open_vault(config: Config) -> Vault:
+    where = "PORTAL_ENCRYPTION_KEYS"
+    pairs = config.encryption_keys
+    if not pairs:
+        path = config.data_dir / _ENCRYPTION_FILE
+        where = str(path)
+        content = _read(path)
+        if content is None:
+            raise ConfigError(
+                f"The encryption keys are missing: restore {path} or set PORTAL_ENCRYPTION_KEYS."
+            )
+        lines = [line.strip() for line in content.replace(",", "\n").splitlines() if line.strip()]
+        pairs = tuple((key_id, encoded) for key_id, _, encoded in (x.partition(":") for x in lines))
+    keys = []
+    for key_id, encoded in pairs:
+        try:
+            keys.append((key_id, decoded_key(encoded)))
+        except ValueError as problem:
+            raise ConfigError(f"{where}: the key {key_id!r} {problem}.") from None
+    return Vault(keys)
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="ascii").strip() or None
+    except FileNotFoundError:
+        return None
+    except OSError as problem:
+        raise ConfigError(f"{path} cannot be read: {problem.strerror}.") from None
+
+
+def _write(path: Path, content: str) -> Path:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(content + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return path

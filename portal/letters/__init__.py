@@ -1,0 +1,1 @@
+"""What a mail says: shipped letters, their frame, and composing (pure) from stored data."""

@@ -1,0 +1,1 @@
+"""Who is told what and why: recipients, routing, alerts, approvals, account mail."""

@@ -1,0 +1,1 @@
+"""Mail settings and senders: what applies, what may be changed, and by whom."""

@@ -1,0 +1,42 @@
+"""Addresses and message content in the form in which they go over the wire."""
+
+import re
+
+import idna
+
+# A path that could smuggle a parameter or a command is never written (RFC 5321, 4.1.2).
+_PATH = re.compile(
+    r"""(?:"(?:[^"\\\x00-\x1f\x7f]|\\[\x20-\x7e])*"|[^\s<>"\x00-\x1f\x7f-\x9f]+)"""
+    r"""@[^\s<>"@\x00-\x1f\x7f-\x9f]+"""
+)
+
+
+def content_bytes(content: bytes) -> bytes:
+    """The message with CRLF line ends and dots stuffed (RFC 5321, 4.5.2), without the final dot.
+
+    A lone CR or LF becomes a line end of its own, so that no server can read an end of data, or
+    a second message, into the content.
+    """
+    lines = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    if lines and not lines.endswith(b"\n"):
+        lines += b"\n"
+    if lines.startswith(b"."):
+        lines = b"." + lines
+    return lines.replace(b"\n.", b"\n..").replace(b"\n", b"\r\n")
+
+
+def wire_address(address: str) -> str | None:
+    """The address to put between angle brackets; None where it cannot be written safely.
+
+    The domain in its ASCII form (IDNA 2008) where the local part is ASCII; otherwise unchanged,
+    and the server must offer SMTPUTF8 (RFC 6531).
+    """
+    if not _PATH.fullmatch(address):
+        return None
+    local, domain = address.rsplit("@", 1)
+    if domain.isascii() or not local.isascii():
+        return address
+    try:
+        return f"{local}@{idna.encode(domain, uts46=True).decode('ascii')}"
+    except idna.IDNAError:
+        return address

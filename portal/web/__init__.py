@@ -1,0 +1,1 @@
+"""The edge: thin handlers, one blueprint an audience."""

@@ -1,0 +1,1 @@
+"""Pages for people who are not signed in: sign-in, recovery, invitation, set-up."""

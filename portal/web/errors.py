@@ -1,0 +1,155 @@
+"""Errors as pages for people and as problem documents (RFC 9457) for systems."""
+
+import uuid
+
+from flask import Flask, Response, g, jsonify, render_template, request
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_wtf.csrf import CSRFError
+from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
+from werkzeug.exceptions import HTTPException
+
+from portal import logs
+from portal.extensions import db
+from portal.identity.models import Membership, Role, User
+from portal.validation import FieldError, Invalid, Stale
+from portal.vault import VaultError
+from portal.web import guard
+
+_log = logs.logger("web")
+
+
+def register(app: Flask) -> None:
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(CSRFError, _csrf)
+    app.register_error_handler(Invalid, _invalid)
+    app.register_error_handler(Stale, _stale)
+    app.register_error_handler(OperationalError, _database)
+    app.register_error_handler(VaultError, _vault)
+    app.register_error_handler(Exception, _unforeseen)
+
+
+def problem(
+    status: int, title: str, detail: str, errors: tuple[FieldError, ...] = ()
+) -> Response:
+    """A problem document. `errors` become JSON pointers with messages."""
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    answer = jsonify(
+        body
+        | {
+            "errors": [
+                {"pointer": "/" + error.field.replace(".", "/"), "message": error.message}
+                for error in errors
+            ]
+        }
+    )
+    answer.status_code = status
+    answer.content_type = "application/problem+json"
+    return answer
+
+
+def refused_host() -> Response:
+    """A Host header that does not name this portal."""
+    return problem(
+        400,
+        "Unknown host",
+        "This portal does not answer to that name. Set PORTAL_BASE_URL or PORTAL_ALLOWED_HOSTS.",
+    )
+
+
+def _http(error: HTTPException) -> ResponseReturnValue:
+    status = error.code or 500
+    if error.response is not None:
+        return error.response
+    answer = _answer(status, error.name, error.description or error.name)
+    if status == 401 and _is_api():
+        answer.headers["WWW-Authenticate"] = "Bearer"
+    if status == 405 and hasattr(error, "valid_methods") and error.valid_methods:
+        answer.headers["Allow"] = ", ".join(error.valid_methods)
+    return answer
+
+
+def _csrf(error: CSRFError) -> ResponseReturnValue:
+    return _answer(
+        400, _("The form is out of date"), _("Open the page again and repeat what you entered.")
+    )
+
+
+def _invalid(error: Invalid) -> ResponseReturnValue:
+    db.session.rollback()
+    if _is_api():
+        return problem(422, "Invalid input", "Nothing was changed.", error.errors)
+    return _answer(422, _("Invalid input"), "; ".join(e.message for e in error.errors))
+
+
+def _stale(error: Stale) -> ResponseReturnValue:
+    db.session.rollback()
+    return _answer(
+        409,
+        _("Changed meanwhile"),
+        _("Someone else saved this since you opened it. Open it again and repeat your change."),
+    )
+
+
+def _database(error: OperationalError) -> ResponseReturnValue:
+    db.session.rollback()
+    _log.error("database unavailable", kind=type(error.orig).__name__)
+    answer = _answer(
+        503,
+        _("Nothing can be stored right now"),
+        _("The database does not answer. Nothing was accepted; try again in a few seconds."),
+    )
+    answer.headers["Retry-After"] = "5"
+    return answer
+
+
+def _vault(error: VaultError) -> ResponseReturnValue:
+    db.session.rollback()
+    _log.error("vault", problem=str(error))
+    return _answer(503, _("A stored secret cannot be opened"), _("Restore the encryption keys."))
+
+
+def _unforeseen(error: Exception) -> ResponseReturnValue:
+    db.session.rollback()
+    number = uuid.uuid4().hex[:12]
+    _log.error("unforeseen", number=number, path=request.path, exc_info=error)
+    return _answer(
+        500, _("Something went wrong here"), _("It was logged under number %(n)s.", n=number)
+    )
+
+
+def _answer(status: int, title: str, detail: str) -> Response:
+    if _is_api():
+        return problem(status, title, detail)
+    page = render_template(
+        "errors/error.html",
+        status=status,
+        title=title,
+        detail=detail,
+        administrators=_administrators() if status == 403 else [],
+    )
+    return Response(page, status)
+
+
+def _administrators() -> list[str]:
+    """Names of those who may give a right that is missing here."""
+    organization = g.get("organization")
+    if organization is not None:
+        wanted = (
+            select(User.name)
+            .join(Membership, Membership.user_id == User.id)
+            .where(
+                Membership.organization_id == organization.id,
+                Membership.role == Role.ADMINISTRATOR,
+            )
+        )
+    elif guard.principal().user is not None:
+        wanted = select(User.name).where(User.is_system_administrator)
+    else:
+        return []
+    return list(db.session.scalars(wanted.order_by(User.name).limit(10)))
+
+
+def _is_api() -> bool:
+    return request.path.startswith("/api/")

@@ -1,0 +1,1 @@
+"""Pages through which people raise alerts and request and decide approvals."""

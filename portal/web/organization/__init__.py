@@ -1,0 +1,1 @@
+"""An organization's pages, for its Administrators and Members."""

@@ -1,0 +1,191 @@
+"""The words on the screen for what code calls by a slug, each with the chip that shows it.
+
+A slug that is not listed is shown as its own words, so that a new one never breaks a page.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flask_babel import lazy_gettext as _l
+
+from portal import kinds
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A state on the screen. `kind` is ok, wait, bad, odd, off, todo or from; `icon` a name in
+    static/icons.svg. Kind gives the shape, so colour never speaks alone."""
+
+    kind: str
+    icon: str
+    word: str
+
+
+DELIVERY_STATES: Mapping[str, Chip] = {
+    "queued": Chip("todo", "circle-dashed", _l("Queued")),
+    "sending": Chip("wait", "send", _l("Sending")),
+    "accepted": Chip("ok", "check", _l("Accepted")),
+    "deferred": Chip("wait", "clock", _l("Deferred")),
+    "failed": Chip("bad", "x", _l("Failed")),
+    "unknown": Chip("odd", "question-mark", _l("Unknown")),
+    "held": Chip("wait", "player-pause", _l("Held")),
+    "suppressed": Chip("off", "minus", _l("Suppressed")),
+    "cancelled": Chip("off", "ban", _l("Cancelled")),
+    "expired": Chip("bad", "clock", _l("Expired")),
+    "recovered": Chip("odd", "refresh", _l("Recovered")),
+}
+
+HEALTH: Mapping[str, Chip] = {
+    "off": Chip("off", "minus", _l("Off")),
+    "not_configured": Chip("wait", "alert-triangle", _l("Not configured")),
+    "inherited": Chip("from", "arrow-down", _l("Inherited")),
+    "not_tested": Chip("todo", "circle-dashed", _l("Not tested")),
+    "delivering": Chip("ok", "check", _l("Delivering")),
+    "failing": Chip("bad", "x", _l("Failing")),
+    "paused": Chip("wait", "player-pause", _l("Paused")),
+}
+
+ROLES: Mapping[str, Chip] = {
+    "system_administrator": Chip("from", "server-2", _l("System administrator")),
+    "administrator": Chip("from", "shield-lock", _l("Administrator")),
+    "member": Chip("off", "user", _l("Member")),
+}
+
+SEVERITIES: Mapping[str, Chip] = {
+    "info": Chip("off", "info-circle", _l("Info")),
+    "warning": Chip("wait", "alert-triangle", _l("Warning")),
+    "error": Chip("bad", "alert-triangle", _l("Error")),
+    "critical": Chip("bad", "alert-triangle", _l("Critical")),
+}
+
+ALERT_STATUSES: Mapping[str, Chip] = {
+    "firing": Chip("bad", "bell", _l("Firing")),
+    "resolved": Chip("ok", "check", _l("Resolved")),
+}
+
+APPROVAL_STATES: Mapping[str, Chip] = {
+    "pending": Chip("wait", "clock", _l("Waiting")),
+    "approved": Chip("ok", "check", _l("Approved")),
+    "rejected": Chip("bad", "x", _l("Rejected")),
+    "expired": Chip("off", "clock", _l("Expired")),
+    "withdrawn": Chip("off", "ban", _l("Withdrawn")),
+}
+
+LEVELS: Mapping[str, str] = {
+    "host": _l("Host"),
+    "organization": _l("Own"),
+    "fallback": _l("Fallback"),
+}
+
+ENCRYPTIONS: Mapping[str, str] = {
+    "none": _l("None"),
+    "starttls": _l("STARTTLS"),
+    "tls": _l("SSL/TLS"),
+}
+
+PHASES: Mapping[str, str] = {
+    "policy": _l("Destination"),
+    "dns": _l("Look-up"),
+    "connect": _l("Connect"),
+    "tls": _l("SSL/TLS"),
+    "greeting": _l("Greeting"),
+    "ehlo": _l("EHLO"),
+    "starttls": _l("STARTTLS"),
+    "auth": _l("Sign-in"),
+    "mail": _l("MAIL FROM"),
+    "rcpt": _l("RCPT TO"),
+    "data": _l("DATA"),
+    "body": _l("Message"),
+    "dot": _l("Final reply"),
+    "reset": _l("Reset"),
+    "quit": _l("Goodbye"),
+}
+
+KINDS: Mapping[str, str] = {
+    "security.password_recovery": _l("Password recovery"),
+    "security.invitation": _l("Invitation"),
+    "alert.raised": _l("Alert raised"),
+    "approval.requested": _l("Approval requested"),
+    "approval.approved": _l("Approval approved"),
+    "approval.rejected": _l("Approval rejected"),
+    "mail.test": _l("Test mail"),
+}
+
+REASONS: Mapping[str, str] = {
+    # Held: nothing is lost, mail waits for somebody to act.
+    "no_sender": _l("No default sender is set"),
+    "sender_failing": _l("The sender is failing"),
+    "sender_paused": _l("The sender is paused"),
+    "sender_inactive": _l("The sender has not passed its test"),
+    "breaker_open": _l("The sender is failing; mail waits until a probe succeeds"),
+    "host_off": _l("Mail of the host is switched off"),
+    "switched_off": _l("Mail was switched off after this was queued"),
+    "vault_key_missing": _l("The key that opens the stored secret is missing"),
+    # Suppressed: never tried.
+    "mail_off": _l("Mail of this organization is switched off"),
+    "kind_off": _l("This kind is not mailed here"),
+    "opted_out": _l("The recipient opted out of this kind"),
+    "muted": _l("The recipient muted this kind"),
+    "external_recipient": _l("Not a member and not a verified address"),
+    "bounced_address": _l("This address bounced before"),
+    "suppressed_address": _l("This address is on the list of stopped addresses"),
+    "no_address": _l("There is no verified address"),
+    "not_a_member": _l("No longer a member"),
+    "recipient_cap": _l("This recipient had the most mail allowed for now"),
+    "organization_cap": _l("The organization reached its daily cap on the platform’s sender"),
+    "cap_reached": _l("A limit was reached"),
+    "duplicate": _l("The same recipient was already told"),
+    # Ended.
+    "lifetime_over": _l("The time for this mail ran out"),
+    "expired": _l("The time for this mail ran out"),
+    "cancelled": _l("Cancelled by a person"),
+    "organization_deleted": _l("The organization was deleted"),
+    "organization_suspended": _l("The organization is suspended"),
+    "outcome_unknown": _l("Connection lost after the final dot; it may have arrived"),
+    "recovered": _l("Taken back from a process that stopped"),
+    "parked": _l("Set aside: it stopped a worker three times"),
+    # What a server or the way to it said.
+    "name_not_found": _l("The server name could not be found"),
+    "connection_failed": _l("Nothing answers on that port"),
+    "connection_lost": _l("The connection was lost"),
+    "timeout": _l("The server did not answer in time"),
+    "certificate_untrusted": _l("The server’s certificate is not trusted here"),
+    "certificate_expired": _l("The server’s certificate is out of date"),
+    "certificate_name": _l("The server’s certificate is for another name"),
+    "starttls_missing": _l("The server does not offer STARTTLS"),
+    "login_refused": _l("Sign-in refused"),
+    "sender_refused": _l("The server refuses this From address"),
+    "recipient_unknown": _l("The recipient does not exist"),
+    "recipient_refused": _l("The server refuses this recipient"),
+    "relay_denied": _l("The server does not relay for this sender"),
+    "slow_down": _l("The server asks to slow down"),
+    "greylisted": _l("The server asks to come back later"),
+    "quota_exceeded": _l("The provider’s quota is used up"),
+    "content_refused": _l("The server took the content for spam"),
+    "too_large": _l("The message is too large for this server"),
+    "destination_refused": _l("The host does not allow this destination"),
+}
+
+
+def state_chip(table: Mapping[str, Chip], slug: object) -> Chip:
+    """The chip of a state; an unlisted one is an outlined rectangle with its own words."""
+    return table.get(str(slug)) or Chip("off", "minus", own_words(slug))
+
+
+def word(table: Mapping[str, str], slug: object) -> str:
+    """The words for a slug, or the slug made readable. Empty for None."""
+    if slug is None:
+        return ""
+    return str(table.get(str(slug)) or own_words(slug))
+
+
+def kind_name(key: object) -> str:
+    """The name of a kind of notification in the reader's language."""
+    known = kinds.BY_KEY.get(str(key))
+    return str(KINDS.get(str(key)) or (known.name if known else own_words(key)))
+
+
+def own_words(slug: object) -> str:
+    """`sender_failing` and `alert.raised` as words."""
+    text = str(slug).replace("_", " ").replace(".", " ").strip()
+    return text[:1].upper() + text[1:]
