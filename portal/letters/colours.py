@@ -1,4 +1,4 @@
-"""The organization's accent in a letter, made readable on light and dark grounds (WCAG 2.2, 1.4.3)."""
+"""The accent in a letter, made readable on light and dark grounds (WCAG 2.2, 1.4.3)."""
 
 import colorsys
 import re

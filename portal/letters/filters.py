@@ -4,7 +4,7 @@ A block whose value is missing (None) is empty, so a row or button without a val
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -14,7 +14,6 @@ from markupsafe import Markup, escape
 from portal.letters import liquid, words
 from portal.letters.frame import piece, tone_words
 from portal.letters.words import LINK_REMOVED, MARKS, Language, Tone
-
 
 
 @cache
@@ -29,7 +28,7 @@ def html_environment(language: Language) -> Environment:
         "facts": _html_facts,
         "button": lambda url, label: _html_button("button", url, label),
         "quiet_button": lambda url, label: _html_button("quiet", url, label),
-        "buttons": lambda rows: piece("buttons", **_only("button", rows)) if rows.strip() else "",
+        "buttons": _html_buttons,
     }
     return liquid.environment(escaping=True, filters=blocks | _words(language))
 
@@ -51,12 +50,12 @@ def is_link(value: object) -> bool:
     return isinstance(value, str) and re.match(r"https?://[^\s/]", value) is not None
 
 
-def _words(language: Language) -> Mapping[str, Callable[..., Any]]:
+def _words(language: Language) -> dict[str, Callable[..., Any]]:
     return {
-        "severity_word": lambda value: words.severity(value, language).word,
-        "severity_line": lambda value: words.severity(value, language).line,
-        "severity_tone": lambda value: words.severity(value, language).tone.value,
-        "name": lambda value: words.name(value, language) if value else value,
+        "severity_word": lambda value: words.severity(str(value or ""), language).word,
+        "severity_line": lambda value: words.severity(str(value or ""), language).line,
+        "severity_tone": lambda value: words.severity(str(value or ""), language).tone.value,
+        "name": lambda value: words.name(str(value), language) if value else value,
     }
 
 
@@ -81,9 +80,9 @@ def _html_fact(value: object, label: object, url: object = None) -> Markup:
     return piece("rule") + piece("fact", label=_shown(label), value=shown)
 
 
-def _html_facts(rows: Markup) -> Markup:
+def _html_facts(rows: object) -> Markup:
     # Rules stand between the rows: the first row has none.
-    inside = rows.strip().removeprefix(piece("rule"))
+    inside = escape(rows).strip().removeprefix(piece("rule"))
     return piece("facts", rule="", fact=Markup(inside)) if inside else Markup()  # noqa: S704
 
 
@@ -93,8 +92,9 @@ def _html_button(kind: str, url: object, label: object) -> Markup:
     return piece(kind, url=str(url), label=_shown(label)) if is_link(url) else Markup()
 
 
-def _only(name: str, rows: Markup) -> dict[str, str]:
-    return {"button": "", "quiet": "", "removed": ""} | {name: Markup(rows)}  # noqa: S704
+def _html_buttons(buttons: object) -> Markup:
+    inside = escape(buttons).strip()
+    return piece("buttons", button=inside, quiet="", removed="") if inside else Markup()
 
 
 def _with_breaks(escaped: str) -> Markup:

@@ -42,7 +42,7 @@ _FILTERS = (
 
 
 class BrokenLetter(Exception):
-    """A letter that cannot be composed: `where` (a letter's file and line, or a variable), `what`."""
+    """A letter that cannot be composed: `where` (file and line, or a variable) and `what`."""
 
     def __init__(self, where: str, what: str) -> None:
         self.where = where

@@ -85,10 +85,10 @@ _COLON = {"en": ": ", "zh": "："}
 _MOMENT = {"en": ("en", "d MMMM y, HH:mm", " ({})"), "zh": ("zh_Hans", "y年M月d日 HH:mm", "（{}）")}
 
 
-def severity(value: str | None, language: Language) -> Severity:
-    """The words of a severity; an unknown or missing one is called an alert."""
+def severity(value: str, language: Language) -> Severity:
+    """The words of a severity; an unknown or empty one is called an alert."""
     known = _SEVERITIES[language]
-    return known.get((value or "").lower(), known[""])
+    return known.get(value.lower(), known[""])
 
 
 def name(value: str, language: Language) -> str:
