@@ -50,6 +50,8 @@ class Person:
 
 @dataclass(frozen=True)
 class Crumb:
+    """One step of the breadcrumb."""
+
     label: str
     url: str | None = None
 
@@ -163,10 +165,11 @@ def person(url_for: UrlFor, name: str) -> Person:
 
 def trail(groups: Iterable[NavGroup], switcher: Iterable[SwitcherEntry]) -> tuple[Crumb, ...]:
     """The breadcrumb of a page that stands in the navigation: its place, then the page."""
-    here = next((entry for entry in switcher if entry.current), None)
-    page = next((item for group in groups for item in group.items if item.current), None)
-    crumbs = [Crumb(here.name, here.url)] if here else []
-    return (*crumbs, Crumb(page.label, page.url)) if page else tuple(crumbs)
+    places = [Crumb(entry.name, entry.url) for entry in switcher if entry.current]
+    pages = [
+        Crumb(item.label, item.url) for group in groups for item in group.items if item.current
+    ]
+    return (*places[:1], *pages[:1])
 
 
 def _groups(

@@ -39,6 +39,7 @@ def register(app: Flask) -> None:
     app.add_template_filter(number)
     app.add_template_filter(duration)
     app.add_template_filter(initials)
+    app.add_template_filter(anchor)
     app.add_template_filter(words.kind_name, "kind_name")
     for name, table in {
         "reason": words.REASONS,
@@ -117,6 +118,14 @@ def initials(name: str) -> str:
     if len(parts) == 1:
         return parts[0][:2].capitalize()
     return (parts[0][0] + parts[1][0]).upper()
+
+
+def anchor(words_of_title: str) -> str:
+    """An id for a heading: its words where they are ASCII, else a digest of them."""
+    text = str(words_of_title).lower()
+    if text.isascii():
+        return re.sub(r"[^a-z0-9]+", "-", text).strip("-")
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def asset(filename: str) -> str:
