@@ -30,12 +30,23 @@ class Command:
 
 
 class Broken(Exception):
-    """The peer broke the protocol, or closes: nothing more can be said on this connection."""
+    """The peer broke the protocol, refused the session or closes: nothing more can be said here.
 
-    def __init__(self, cause: Cause, detail: str | None, reply: Reply | None = None) -> None:
+    Without a cause, what the reply means; without a phase, the one that was answered last.
+    """
+
+    def __init__(
+        self,
+        cause: Cause | None,
+        *,
+        detail: str | None = None,
+        reply: Reply | None = None,
+        phase: Phase | None = None,
+    ) -> None:
         self.cause = cause
         self.detail = detail
         self.reply = reply
+        self.phase = phase
         super().__init__(cause)
 
 
@@ -61,10 +72,6 @@ class Channel:
     def offset(self) -> int:
         """Where in the stream of all bytes sent the next one will stand."""
         return self.taken + len(self._out)
-
-    @property
-    def pending(self) -> int:
-        return self._reader.pending
 
     def expect(self, command: Command) -> None:
         """A reply that comes without a command: the greeting."""
@@ -114,9 +121,10 @@ class Channel:
         try:
             reply = self._reader.next()
         except ReplyTooLong as problem:
-            raise Broken(Cause.REPLY_TOO_LONG, problem.shown) from None
+            raise self._broken(Cause.REPLY_TOO_LONG, problem.shown) from None
         except BadReply as problem:
-            raise Broken(Cause.PROTOCOL_ERROR, f"not a reply: {problem.shown}") from None
+            detail = f"not a reply: {problem.shown}"
+            raise self._broken(Cause.PROTOCOL_ERROR, detail) from None
         if reply and self._listener:
             self._show(self._listener, reply)
         return reply
@@ -125,8 +133,13 @@ class Channel:
         # 421 may come at any time (RFC 5321, 3.8); everything else was not asked for.
         reply = self._next()
         if reply and reply.code == 421:
-            return Broken(Cause.BUSY, None, reply)
-        return Broken(Cause.PROTOCOL_ERROR, "a reply that nothing had asked for", reply)
+            return Broken(Cause.BUSY, reply=reply)
+        return Broken(
+            Cause.PROTOCOL_ERROR, detail="a reply that nothing had asked for", reply=reply
+        )
+
+    def _broken(self, cause: Cause, detail: str) -> Broken:
+        return Broken(cause, detail=detail, phase=self.phase)
 
     def _show(self, listener: Listener, reply: Reply) -> None:
         # A challenge may hold what was sent to the server, in a form that no mask would find.

@@ -1,58 +1,57 @@
 """MAIL, RCPT, DATA, content, dot: one or more transactions on an open session, without I/O."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from portal.smtp.capabilities import Capabilities
 from portal.smtp.causes import Cause
 from portal.smtp.channel import Broken, Channel, Command
+from portal.smtp.envelopes import Unwritable, envelope_commands
 from portal.smtp.events import ContentWanted, Envelope, Event, Finished, Listener
 from portal.smtp.replies import Reply
+from portal.smtp.reports import Reporter
 from portal.smtp.values import Accepted, Failure, Outcome, Phase, Refused, Unknown
-from portal.smtp.wire import wire_address
 
-# Phase, cause, reply, detail -> Failure: the dialogue knows the peer and the secrets to mask.
-FailureMaker = Callable[[Phase, Cause | None, Reply | None, str | None], Failure]
+_AFTER_DOT = {
+    Cause.TIMEOUT: Cause.TIMEOUT_AFTER_DOT,
+    Cause.CONNECTION_LOST: Cause.LOST_AFTER_DOT,
+}
 
 
 @dataclass(slots=True, eq=False)
 class _Transaction:
+    """`replies` and `refused` go by the recipient's place in the envelope; `dot_at` is where in
+    the stream the final dot stands; `stale`: a session that had idled away answered 421."""
+
     envelope: Envelope
     phase: Phase = Phase.MAIL
     answered: bool = False
     stale: bool = False
     failure: Failure | None = None
-    taken: list[str] = field(default_factory=list)
-    refused: dict[str, Failure] = field(default_factory=dict)
+    replies: dict[int, Reply] = field(default_factory=dict)
+    refused: dict[int, Failure] = field(default_factory=dict)
     dot_at: int | None = None
     final: Reply | None = None
 
     @property
     def pointless(self) -> bool:
         """Nobody is left who could get the message."""
-        return self.failure is not None or not self.taken
+        return self.failure is not None or len(self.refused) == len(self.envelope.recipients)
 
 
 class Transactions:
     """Runs envelopes one after another; the next may begin as soon as a dot has been given."""
 
-    def __init__(
-        self,
-        channel: Channel,
-        events: list[Event],
-        fail: FailureMaker,
-        ip: str,
-        listener: Listener | None,
-    ) -> None:
+    def __init__(self, channel: Channel, reporter: Reporter, listener: Listener | None) -> None:
         self.capabilities = Capabilities()
+        self.events: list[Event] = []
         self._channel = channel
-        self._events = events
-        self._fail = fail
-        self._ip = ip
+        self._reporter = reporter
         self._listener = listener
         self._open: list[_Transaction] = []
-        self._unclean = False
-        self._answered_before = False
+        self._needs_reset = False
+        self._used = False
 
     @property
     def idle(self) -> bool:
@@ -61,85 +60,43 @@ class Transactions:
     def begin(self, envelope: Envelope) -> None:
         transaction = _Transaction(envelope)
         self._open.append(transaction)
-        lines = self._envelope_lines(transaction)
-        if not lines:
-            self._finish(transaction, clean=True)
-            return
-        if self._unclean:
-            self._unclean = False
-            self._queue(transaction, b"RSET\r\n", Phase.RESET, self._reset)
-        self._queue(transaction, lines[0], Phase.MAIL, self._mail)
-        for recipient, line in zip(envelope.recipients, lines[1:], strict=True):
-            self._queue(
-                transaction,
-                line,
-                Phase.RCPT,
-                lambda t, reply, recipient=recipient: self._recipient(t, reply, recipient),
+        commands = envelope_commands(envelope, self.capabilities)
+        if isinstance(commands, Unwritable):
+            transaction.failure = self._reporter.failure(
+                commands.phase, commands.cause, detail=commands.detail
             )
-        if envelope.probe:
-            self._queue(transaction, b"RSET\r\n", Phase.RESET, self._probed)
-        else:
-            self._queue(transaction, b"DATA\r\n", Phase.DATA, self._data, ends_group=True)
+            self._finish(transaction, needs_reset=False)
+            return
+        self._queue_envelope(transaction, *commands)
 
     def content(self, content: bytes) -> None:
-        self._current().phase = Phase.BODY
+        self._wanting().phase = Phase.BODY
         self._channel.add(content)
 
     def dot(self) -> None:
-        transaction = self._current()
+        transaction = self._wanting()
         transaction.phase = Phase.DOT
         transaction.dot_at = self._channel.offset
         self._queue(transaction, b".\r\n", Phase.DOT, self._dot)
 
-    def lost(self, failure: Failure, reply: Reply | None, sent: int) -> None:
-        """Settles everything that is open: the connection is gone after `sent` bytes."""
+    def lost(self, failure: Failure, *, sent: int) -> None:
+        """Settles everything that is open: the connection is over after `sent` bytes."""
         for transaction in list(self._open):
-            self._settle(transaction, failure, reply, sent)
+            self._settle(transaction, failure, sent)
 
-    def dot_reply_is_unreadable(self, reply: Reply) -> None:
-        """The server said no after a dot, in bytes that are not SMTP: no is certain, why is not."""
-        if self._open:
-            self._open[0].final = reply
-
-    def _envelope_lines(self, transaction: _Transaction) -> list[bytes]:
-        envelope = transaction.envelope
-        limit = self.capabilities.size
-        if limit is not None and envelope.size > limit:
-            detail = f"{envelope.size} bytes; the server takes {limit}"
-            transaction.failure = self._fail(Phase.MAIL, Cause.SIZE_EXCEEDED, None, detail)
-            return []
-        sender = wire_address(envelope.mail_from) if envelope.mail_from else ""
-        recipients = [wire_address(recipient) for recipient in envelope.recipients]
-        if cause := self._unwritable(sender, recipients):
-            phase = Phase.MAIL if cause is Cause.SENDER_REFUSED else Phase.RCPT
-            detail = "the address can't be written in SMTP"
-            transaction.failure = self._fail(phase, cause, None, detail)
-            return []
-        lines = [f"MAIL FROM:<{sender}>{self._parameters(envelope, [sender, *recipients])}\r\n"]
-        lines += [f"RCPT TO:<{recipient}>\r\n" for recipient in recipients]
-        return [line.encode() for line in lines]
-
-    def _unwritable(self, sender: str | None, recipients: list[str | None]) -> Cause | None:
-        if sender is None:
-            return Cause.SENDER_REFUSED
-        if None in recipients or not recipients:
-            return Cause.RECIPIENT_REFUSED
-        ascii_only = all(address and address.isascii() for address in recipients)
-        if self.capabilities.smtputf8 or (ascii_only and sender.isascii()):
-            return None
-        return Cause.UTF8_NEEDED
-
-    def _parameters(self, envelope: Envelope, addresses: list[str | None]) -> str:
-        parameters = ""
-        if self.capabilities.announces_size and envelope.size:
-            parameters += f" SIZE={envelope.size}"
-        # Where 8BITMIME is not offered the bytes go as they are: our own messages are ASCII, and
-        # rewriting a foreign one would break its signatures.
-        if envelope.eight_bit and self.capabilities.eight_bit:
-            parameters += " BODY=8BITMIME"
-        if not all(address is None or address.isascii() for address in addresses):
-            parameters += " SMTPUTF8"
-        return parameters
+    def _queue_envelope(
+        self, transaction: _Transaction, mail: bytes, recipients: list[bytes]
+    ) -> None:
+        if self._needs_reset:
+            self._needs_reset = False
+            self._queue(transaction, b"RSET\r\n", Phase.RESET, self._reset)
+        self._queue(transaction, mail, Phase.MAIL, self._mail)
+        for place, line in enumerate(recipients):
+            self._queue(transaction, line, Phase.RCPT, partial(self._recipient, place))
+        if transaction.envelope.probe:
+            self._queue(transaction, b"RSET\r\n", Phase.RESET, self._probed)
+        else:
+            self._queue(transaction, b"DATA\r\n", Phase.DATA, self._data, ends_group=True)
 
     def _queue(
         self,
@@ -147,66 +104,67 @@ class Transactions:
         line: bytes,
         phase: Phase,
         answer: Callable[[_Transaction, Reply], None],
+        *,
         ends_group: bool = False,
     ) -> None:
-        def answered(reply: Reply) -> None:
-            answer(transaction, reply)
-
+        answered = partial(answer, transaction)
         self._channel.queue(Command(line, phase, answered, transaction, ends_group))
 
     def _reset(self, transaction: _Transaction, reply: Reply) -> None:
         if not reply.ok:
-            raise Broken(Cause.PROTOCOL_ERROR, "RSET was refused", reply)
-        self._passed(Phase.RESET, reply)
+            raise Broken(Cause.CONNECTION_LOST, detail="RSET was refused", reply=reply)
 
     def _mail(self, transaction: _Transaction, reply: Reply) -> None:
-        # A server that closes an idle session says so to whoever speaks next.
-        transaction.stale = reply.code == 421 and self._answered_before
+        # A server that has closed an idle session says so to whoever speaks next.
+        transaction.stale = reply.code == 421 and self._used
         transaction.answered = True
         transaction.phase = Phase.RCPT
         if reply.ok:
             self._passed(Phase.MAIL, reply)
-            return
-        self._refuse(transaction, self._fail(Phase.MAIL, None, reply, None))
+        else:
+            transaction.failure = self._reporter.failure(Phase.MAIL, reply=reply)
+            self._finish_if_last(transaction)
 
-    def _recipient(self, transaction: _Transaction, reply: Reply, recipient: str) -> None:
+    def _recipient(self, place: int, transaction: _Transaction, reply: Reply) -> None:
         if transaction.failure:
             self._finish_if_last(transaction)
             return
+        transaction.replies[place] = reply
         if reply.ok:
-            transaction.taken.append(recipient)
             self._passed(Phase.RCPT, reply)
         else:
-            transaction.refused[recipient] = self._fail(Phase.RCPT, None, reply, None)
-        recipients = transaction.envelope.recipients
-        if len(transaction.taken) + len(transaction.refused) < len(recipients):
-            return
-        transaction.phase = Phase.DATA
-        if not transaction.taken and not transaction.envelope.probe:
-            self._finish_if_last(transaction)
+            transaction.refused[place] = self._reporter.failure(Phase.RCPT, reply=reply)
+        if len(transaction.replies) == len(transaction.envelope.recipients):
+            transaction.phase = Phase.DATA
+            if transaction.pointless and not transaction.envelope.probe:
+                self._finish_if_last(transaction)
 
     def _data(self, transaction: _Transaction, reply: Reply) -> None:
         if reply.code == 354 and transaction.pointless:
-            # Nobody was accepted, and still the server wants content: it gets none (RFC 2920, 3.1).
+            # Nobody was accepted and the server wants content all the same (RFC 2920, 3.1).
             self._queue(transaction, b".\r\n", Phase.DOT, self._lone_dot)
         elif reply.code == 354:
             transaction.phase = Phase.BODY
             self._passed(Phase.DATA, reply)
-            self._events.append(ContentWanted(transaction.envelope))
-        elif transaction.pointless:
-            self._finish(transaction)
+            self.events.append(ContentWanted(transaction.envelope))
         elif reply.code < 400:
-            raise Broken(Cause.PROTOCOL_ERROR, f"{reply.code} where 354 is due", reply)
+            detail = f"{reply.code} where 354 was due"
+            raise Broken(Cause.PROTOCOL_ERROR, detail=detail, reply=reply)
         else:
-            self._refuse(transaction, self._fail(Phase.DATA, None, reply, None))
+            failure = self._reporter.failure(Phase.DATA, reply=reply)
+            transaction.failure = transaction.failure or failure
+            self._finish(transaction)
 
     def _dot(self, transaction: _Transaction, reply: Reply) -> None:
         if 300 <= reply.code <= 399:
-            raise Broken(Cause.PROTOCOL_ERROR, f"{reply.code} after the final dot", reply)
+            detail = f"{reply.code} after the final dot"
+            raise Broken(Cause.PROTOCOL_ERROR, detail=detail, reply=reply)
         transaction.final = reply
         if reply.ok:
             self._passed(Phase.DOT, reply)
-        self._finish(transaction, clean=True)
+        else:
+            transaction.failure = self._reporter.failure(Phase.DOT, reply=reply)
+        self._finish(transaction, needs_reset=False)
 
     def _lone_dot(self, transaction: _Transaction, reply: Reply) -> None:
         self._finish(transaction)
@@ -214,42 +172,50 @@ class Transactions:
     def _probed(self, transaction: _Transaction, reply: Reply) -> None:
         if reply.ok:
             self._passed(Phase.RESET, reply)
-        self._finish(transaction, clean=reply.ok)
-
-    def _refuse(self, transaction: _Transaction, failure: Failure) -> None:
-        transaction.failure = failure
-        if transaction.envelope.probe and failure.phase is Phase.MAIL:
-            return
-        self._finish_if_last(transaction)
+        self._finish(transaction, needs_reset=not reply.ok)
 
     def _finish_if_last(self, transaction: _Transaction) -> None:
         if self._channel.withdraw(transaction):
             self._finish(transaction)
 
-    def _finish(self, transaction: _Transaction, *, clean: bool = False) -> None:
-        self._unclean = self._unclean or not clean
-        self._answered_before = True
+    def _finish(self, transaction: _Transaction, *, needs_reset: bool = True) -> None:
+        self._needs_reset = self._needs_reset or needs_reset
+        self._used = True
         self._open.remove(transaction)
-        untouched = transaction.stale
-        outcomes = tuple(self._outcome(transaction, r) for r in transaction.envelope.recipients)
-        self._events.append(Finished(transaction.envelope, outcomes, untouched))
+        places = range(len(transaction.envelope.recipients))
+        outcomes = tuple(self._outcome(transaction, place) for place in places)
+        self.events.append(Finished(transaction.envelope, outcomes, transaction.stale))
 
-    def _outcome(self, transaction: _Transaction, recipient: str) -> Outcome:
-        if failure := transaction.refused.get(recipient) or transaction.failure:
+    def _outcome(self, transaction: _Transaction, place: int) -> Outcome:
+        if failure := transaction.refused.get(place) or transaction.failure:
             return Refused(failure)
-        if transaction.final is None:  # a probe: taken, and no content was to follow
-            return Accepted(250, "", self._ip)
-        if not transaction.final.ok:
-            return Refused(self._fail(Phase.DOT, None, transaction.final, None))
-        shown = self._fail(Phase.DOT, None, transaction.final, None).reply or ""
-        return Accepted(transaction.final.code, shown, self._ip)
+        # A probe has no final reply: what the server said to RCPT stands for it.
+        reply = transaction.final or transaction.replies[place]
+        return Accepted(reply.code, self._reporter.text(reply), self._reporter.ip)
 
-    def _settle(
-        self, transaction: _Transaction, failure: Failure, reply: Reply | None, sent: int
-    ) -> None:
-        ...
+    def _settle(self, transaction: _Transaction, failure: Failure, sent: int) -> None:
+        gone = transaction.dot_at is not None and sent > transaction.dot_at
+        if gone and (failure.code or 0) < 400:
+            cause = _AFTER_DOT.get(Cause(failure.cause), Cause(failure.cause))
+            self._abandon(transaction, Unknown(replace(failure, phase=Phase.DOT, cause=cause)))
+            return
+        phase = transaction.phase if gone or transaction.phase is not Phase.DOT else Phase.BODY
+        failure = transaction.failure or replace(failure, phase=phase)
+        self._abandon(transaction, Refused(failure))
 
-    def _current(self) -> _Transaction:
+    def _abandon(self, transaction: _Transaction, outcome: Outcome) -> None:
+        self._open.remove(transaction)
+        refused = transaction.refused
+        outcomes = tuple(
+            Refused(refused[place]) if place in refused else outcome
+            for place in range(len(transaction.envelope.recipients))
+        )
+        untouched = transaction.stale or not transaction.answered
+        self.events.append(Finished(transaction.envelope, outcomes, untouched))
+
+    def _wanting(self) -> _Transaction:
+        if not self._open or self._open[0].phase is not Phase.BODY:
+            raise RuntimeError("content was given that the server has not asked for")
         return self._open[0]
 
     def _passed(self, phase: Phase, reply: Reply) -> None:
