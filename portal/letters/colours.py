@@ -31,7 +31,7 @@ def palette(accent: str) -> Palette:
     night_fill = _until_readable(_calm(fill), ground=_NIGHT, step=0.02)
     return Palette(
         fill=fill,
-        on_fill=_WHITE if contrast(fill, _WHITE) >= _CONTRAST else deep,
+        on_fill=_on(fill, deep),
         link=_until_readable(fill, ground=_PAPER, step=-0.02),
         night_fill=night_fill,
         night_on_fill=deep,
@@ -42,6 +42,12 @@ def contrast(one: str, other: str) -> float:
     """The contrast ratio of two #rrggbb colours, 1 to 21 (WCAG 2.2)."""
     low, high = sorted((_luminance(one), _luminance(other)))
     return (high + 0.05) / (low + 0.05)
+
+
+def _on(fill: str, deep: str) -> str:
+    if contrast(fill, _WHITE) >= _CONTRAST:
+        return _WHITE
+    return _until_readable(deep, ground=fill, step=-0.02)
 
 
 def _calm(colour: str) -> str:
@@ -56,8 +62,9 @@ def _lit(colour: str, light: float) -> str:
 
 def _until_readable(colour: str, *, ground: str, step: float) -> str:
     hue, light, saturation = _hls(colour)
-    while contrast(colour, ground) < _CONTRAST and 0 <= light + step <= 1:
-        light += step
+    end = 1.0 if step > 0 else 0.0
+    while contrast(colour, ground) < _CONTRAST and light != end:
+        light = min(1.0, max(0.0, light + step))
         colour = _hex(hue, light, saturation)
     return colour
 

@@ -90,7 +90,7 @@ def _link(value: str) -> str | None:
 
 
 def _visible(text: str) -> str:
-    if text.isascii() and text.isprintable():
+    if text.replace("\n", "").isprintable():
         return text
     return "".join(c for c in text if c in "\n\t" or not _is_hidden(c))
 

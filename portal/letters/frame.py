@@ -4,11 +4,10 @@ The compiled text holds tokens (a name between two control characters) where the
 and colours go. Data and identity never hold control characters, so nobody can write a token.
 """
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from types import MappingProxyType
 
 import css_inline
@@ -31,13 +30,16 @@ _COLOURS = {
 }
 
 
+# Text and names of tokens in turn: text, token, text, ..., text.
+_Parts = tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Frame:
-    """The letter around its body, the pieces of a body by name, and the digest of both."""
+    """The letter around its body, and the pieces of a body by name."""
 
-    whole: str
-    pieces: Mapping[str, str]
-    version: str
+    whole: _Parts
+    pieces: Mapping[str, _Parts]
 
 
 @cache
@@ -51,8 +53,8 @@ def compiled() -> Frame:
         inline_style_tags=False, keep_style_tags=True, extra_css=css, load_remote_stylesheets=False
     )
     whole, pieces = _cut(_with_tokens(inliner.inline(html)))
-    version = hashlib.sha256((source + css).encode()).hexdigest()
-    return Frame(_short_lines(whole), MappingProxyType(pieces), version)
+    parts = {name: _split(text) for name, text in pieces.items()}
+    return Frame(_split(whole), MappingProxyType(parts))
 
 
 def piece(name: str, /, **words: str) -> Markup:
@@ -65,23 +67,34 @@ def tone_words(tone: str) -> dict[str, str]:
     return {"tone": tone, "tone_colour": Markup(_TONES[tone])}  # noqa: S704 - our own constant
 
 
-def framed(*, palette: Palette, **words: str) -> str:
+def framed(*, palette: Palette, body: Markup, below: Markup, **words: str) -> str:
     """The finished HTML letter: the frame with its words, then every colour in place."""
-    return _filled(_filled(compiled().whole, words), vars(palette))
+    inside = {"body": _coloured(body, palette), "below": _coloured(below, palette)}
+    return _filled(_painted(palette), words | inside)
 
 
-def _filled(text: str, words: Mapping[str, str]) -> str:
-    return "".join(_parts(text, words))
+@lru_cache(maxsize=64)
+def _painted(palette: Palette) -> _Parts:
+    return _split(_filled(compiled().whole, vars(palette)))
 
 
-def _parts(text: str, words: Mapping[str, str]) -> Iterator[str]:
-    for at, part in enumerate(_TOKEN.split(text)):
-        if at % 2 == 0:
-            yield part
-        elif part in words:
-            yield escape(words[part])
-        else:
-            yield f"\x02{part}\x03"
+def _coloured(html: Markup, palette: Palette) -> Markup:
+    return Markup(_filled(_split(html), vars(palette)))  # noqa: S704 - adds our own colours
+
+
+def _split(html: str) -> _Parts:
+    return tuple(_TOKEN.split(html))
+
+
+def _filled(parts: _Parts, words: Mapping[str, str]) -> str:
+    return "".join(_each(parts, words))
+
+
+def _each(parts: _Parts, words: Mapping[str, str]) -> Iterator[str]:
+    yield parts[0]
+    for name, text in zip(parts[1::2], parts[2::2], strict=True):
+        yield escape(words[name]) if name in words else f"\x02{name}\x03"
+        yield text
 
 
 def _with_tokens(html: str) -> str:
@@ -98,7 +111,7 @@ def _cut(html: str) -> tuple[str, dict[str, str]]:
         name, inside = found.groups()
         pieces[name] = _short_lines(inside)
         html = html[: found.start()] + f"\x02{name}\x03" + html[found.end() :]
-    return html, pieces
+    return _short_lines(html), pieces
 
 
 def _short_lines(html: str) -> str:
