@@ -8,6 +8,7 @@ from tests.architecture.source import ROOT
 
 MAIL = ROOT / "templates" / "mail"
 LANGUAGES = ("en", "zh")
+PARTS = ("subject", "text", "html")
 
 
 def key_of(kind: Kind) -> str:
@@ -17,9 +18,10 @@ def key_of(kind: Kind) -> str:
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("kind", kinds.ALL, ids=key_of)
 def test_a_kind_has_its_letters(kind: Kind, language: str) -> None:
-    folder = MAIL / kind.key
-    files = sorted(path.name for path in folder.glob(f"{language}*"))
-    assert files, f"no letter in {language} below templates/mail/{kind.key}/"
+    for part in PARTS:
+        letter = MAIL / kind.key / f"{language}.{part}.liquid"
+        assert letter.is_file(), f"{letter.relative_to(ROOT)} is missing"
+        assert letter.read_text(encoding="utf-8").strip(), f"{letter.relative_to(ROOT)} is empty"
 
 
 def test_no_letter_is_without_a_kind() -> None:
