@@ -15,9 +15,7 @@ def folder(name: str) -> Path:
     beside the package. Raises ValueError for another name, FileNotFoundError when it is missing.
     """
     if name not in _NAMES:
-        raise ValueError(
-            f"No folder is called {name!r}; there are {', '.join(_NAMES)}."
-        )
+        raise ValueError(f"No folder is called {name!r}; there are {', '.join(_NAMES)}.")
     places = (_PACKAGE / "bundled" / name, _PACKAGE.parent / name)
     for place in places:
         if place.is_dir():
