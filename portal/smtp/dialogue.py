@@ -5,7 +5,6 @@ RFC 5321 with 1870 (SIZE), 2920 (PIPELINING), 3207 (STARTTLS), 4954 (AUTH), 6152
 `lost` that the connection is gone or that time is up; every failure then carries its phase.
 """
 
-import re
 from collections.abc import Callable, Iterator
 
 from portal.smtp.capabilities import Capabilities, capabilities_of
@@ -17,20 +16,7 @@ from portal.smtp.replies import Reply
 from portal.smtp.reports import MASK, MaskedListener, Reporter
 from portal.smtp.transactions import Transactions
 from portal.smtp.values import Authentication, Bundle, Encryption, Failure, Phase
-
-_HOST_NAME = re.compile(
-    r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]+\]|\[IPv6:[0-9A-Fa-f:.]+\]"
-)
-
-
-def policy_failure(bundle: Bundle) -> Failure | None:
-    """Why no connection is opened with this bundle at all; None where one may be."""
-    if bundle.authentication not in (Authentication.NONE, Authentication.PASSWORD):
-        return Failure(Phase.POLICY, Cause.OAUTH_UNSUPPORTED)
-    clear = bundle.encryption is Encryption.NONE and not bundle.allow_clear_login
-    if clear and bundle.authentication is not Authentication.NONE:
-        return Failure(Phase.POLICY, Cause.CLEAR_LOGIN_FORBIDDEN)
-    return None
+from portal.smtp.wire import client_name
 
 
 class Dialogue:
@@ -162,11 +148,11 @@ class Dialogue:
         self._hello()
 
     def _hello(self) -> None:
-        self._command(f"EHLO {_client_name(self._bundle)}", Phase.EHLO, self._ehlo)
+        self._command(f"EHLO {client_name(self._bundle)}", Phase.EHLO, self._ehlo)
 
     def _ehlo(self, reply: Reply) -> None:
         if reply.code >= 500 and not self._needs_extensions():
-            self._command(f"HELO {_client_name(self._bundle)}", Phase.EHLO, self._helo)
+            self._command(f"HELO {client_name(self._bundle)}", Phase.EHLO, self._helo)
             return
         self._require(reply.ok, reply)
         self._transactions.capabilities = capabilities_of(reply)
@@ -262,11 +248,3 @@ class Dialogue:
         events = self._transactions.events
         self._transactions.events = []
         return events
-
-
-def _client_name(bundle: Bundle) -> str:
-    """The name for EHLO: set, else the domain of the From address, else an address literal."""
-    for name in (bundle.ehlo_name, bundle.from_address.rpartition("@")[2]):
-        if name and _HOST_NAME.fullmatch(name):
-            return name
-    return "[127.0.0.1]"

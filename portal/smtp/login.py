@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from portal.smtp.capabilities import Capabilities
 from portal.smtp.causes import Cause
-from portal.smtp.values import Bundle
+from portal.smtp.values import Authentication, Bundle, Encryption, Failure, Phase
 
 # RFC 4954, 4: a longer initial response has to wait for the server's 334.
 _LONGEST_COMMAND = 510
@@ -18,6 +18,16 @@ class Login:
     mechanism: str
     command: str
     answers: tuple[str, ...]
+
+
+def policy_failure(bundle: Bundle) -> Failure | None:
+    """Why no connection is opened with this bundle at all; None where one may be."""
+    if bundle.authentication not in (Authentication.NONE, Authentication.PASSWORD):
+        return Failure(Phase.POLICY, Cause.OAUTH_UNSUPPORTED)
+    clear = bundle.encryption is Encryption.NONE and not bundle.allow_clear_login
+    if clear and bundle.authentication is not Authentication.NONE:
+        return Failure(Phase.POLICY, Cause.CLEAR_LOGIN_FORBIDDEN)
+    return None
 
 
 def login(bundle: Bundle, capabilities: Capabilities) -> Login | Cause:

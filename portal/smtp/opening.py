@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from portal import clock
 from portal.destinations import Forbidden, Guard, NameNotFound
 from portal.smtp.causes import Cause
-from portal.smtp.dialogue import Dialogue, policy_failure
+from portal.smtp.dialogue import Dialogue
 from portal.smtp.driving import exchange
 from portal.smtp.events import Ended, Ready, StartTls
+from portal.smtp.login import policy_failure
 from portal.smtp.observing import Observer, Stopwatch
 from portal.smtp.transport import Lost, Transport, cause_of_connect, connect
 from portal.smtp.trust import (

@@ -13,6 +13,7 @@ from portal.smtp.causes import Cause
 # OpenSSL's X509_V_ERR numbers.
 _UNTIMELY = {9, 10}
 _WRONG_NAME = {62, 63, 64}
+_LONGEST_LINE = 500
 _PLAIN_TEXT = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "PACKET_LENGTH")
 _OLD = (
     "UNSUPPORTED_PROTOCOL",
@@ -111,7 +112,8 @@ def describe(tls: Tls) -> str:
         parts.append(f"valid until {tls.not_after:%Y-%m-%d}")
     if tls.issuer:
         parts.append(f"issued by {tls.issuer}")
-    return "; ".join(parts)
+    line = "; ".join(parts)
+    return "".join(c if c.isprintable() else "?" for c in line)[:_LONGEST_LINE]
 
 
 def _trust(context: ssl.SSLContext, ca: str) -> None:

@@ -1,13 +1,18 @@
-"""Addresses and message content in the form in which they go over the wire."""
+"""Names, addresses and message content in the form in which they go over the wire."""
 
 import re
 
 import idna
 
+from portal.smtp.values import Bundle
+
 # A path that could smuggle a parameter or a command is never written (RFC 5321, 4.1.2).
 _PATH = re.compile(
     r"""(?:"(?:[^"\\\x00-\x1f\x7f]|\\[\x20-\x7e])*"|[^\s<>"\x00-\x1f\x7f-\x9f]+)"""
     r"""@[^\s<>"@\x00-\x1f\x7f-\x9f]+"""
+)
+_HOST_NAME = re.compile(
+    r"[A-Za-z0-9]([A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]+\]|\[IPv6:[0-9A-Fa-f:.]+\]"
 )
 
 
@@ -40,3 +45,11 @@ def wire_address(address: str) -> str | None:
         return f"{local}@{idna.encode(domain, uts46=True).decode('ascii')}"
     except idna.IDNAError:
         return address
+
+
+def client_name(bundle: Bundle) -> str:
+    """The name for EHLO: set, else the domain of the From address, else an address literal."""
+    for name in (bundle.ehlo_name, bundle.from_address.rpartition("@")[2]):
+        if name and _HOST_NAME.fullmatch(name):
+            return name
+    return "[127.0.0.1]"
