@@ -23,6 +23,8 @@ from portal.app import create_app
 from portal.config import Config
 from portal.extensions import db
 from portal.identity import passwords
+from tests.browser import Browser
+from tests.cast import Cast, assemble
 from tests.databases import Database, EngineName, PostgresTemplate, SqliteTemplate, Template
 
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -106,6 +108,18 @@ def session(app: Flask) -> Iterator[scoped_session[Session]]:
     that call capabilities. Not together with `client`: both would share one context."""
     with app.app_context():
         yield db.session
+
+
+@pytest.fixture
+def cast(app: Flask) -> Cast:
+    """rita, alice, bob, carol and dave with their organizations; see tests/cast.py."""
+    return assemble(app)
+
+
+@pytest.fixture
+def visit(app: Flask, cast: Cast) -> Browser:
+    """A page object that nobody has signed in to; `visit.sign_in(cast.alice)` goes on as alice."""
+    return Browser(app)
 
 
 @pytest.fixture(scope="session")

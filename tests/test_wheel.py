@@ -1,25 +1,19 @@
 """The wheel is whole: installed elsewhere, it migrates, starts, serves pages and stops."""
 
 import re
-import signal
-import socket
 import subprocess
 import sys
 import sysconfig
-import threading
-import urllib.error
-import urllib.request
 import venv
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.running import running
+
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLED = ("templates", "static", "migrations")
-READY_WITHIN = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -70,59 +64,11 @@ def test_a_portal_from_the_wheel_starts_serves_and_stops(installed: Path, tmp_pa
     python = installed / "bin" / "python"
     place = run(python, "-c", "import portal; print(portal.__file__)", where=tmp_path)
     assert Path(place.strip()).is_relative_to(installed)
-    with started(installed, tmp_path) as address:
-        page = fetch(f"{address}/sign-in")
+    with running(tmp_path, executable=installed / "bin" / "portal") as portal:
+        page = portal.fetch("/sign-in")
         sheet = re.search(r'href="(/static/[^"]+\.css[^"]*)"', page)
         assert sheet, f"no stylesheet in {page[:1000]}"
-        assert "{" in fetch(address + sheet.group(1))
-
-
-@contextmanager
-def started(installed: Path, folder: Path) -> Iterator[str]:
-    """`portal up` on a free port with a data folder of its own, until the block ends."""
-    port = free_port()
-    log = folder / "console.txt"
-    environment = {"PATH": "/usr/bin:/bin", "PORTAL_DATA_DIR": str(folder / "data")}
-    command = [installed / "bin" / "portal", "up", "--port", str(port)]
-    with log.open("w") as console:
-        process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=console, stderr=subprocess.STDOUT
-        )
-        try:
-            address = f"http://127.0.0.1:{port}"
-            assert is_ready(address, process), f"not ready:\n{log.read_text()}"
-            yield address
-        finally:
-            process.send_signal(signal.SIGTERM)
-            code = process.wait(timeout=READY_WITHIN)
-    assert code == 0, f"ended with {code}:\n{log.read_text()}"
-
-
-def is_ready(address: str, process: "subprocess.Popen[bytes]") -> bool:
-    pause = threading.Event()
-    for _ in range(int(READY_WITHIN / 0.2)):
-        if process.poll() is not None:
-            return False
-        try:
-            fetch(f"{address}/health/ready")
-        except (urllib.error.URLError, ConnectionError):
-            pause.wait(0.2)
-        else:
-            return True
-    return False
-
-
-def fetch(address: str) -> str:
-    with urllib.request.urlopen(address, timeout=10) as answer:
-        content: bytes = answer.read()
-    return content.decode()
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-    return port
+        assert "{" in portal.fetch(sheet.group(1))
 
 
 def run(*command: str | Path, where: Path = ROOT) -> str:
