@@ -69,8 +69,8 @@ function unsavedWords(bar, form, names) {
 }
 
 function labelOf(form, name) {
-  const found = form.elements[name];
-  const control = found instanceof RadioNodeList ? found[0] : found;
+  // By name alone: a fieldset may have the same word as its id.
+  const control = [...form.elements].find((one) => one.name === name);
   const group = ["radio", "checkbox"].includes(control.type) && control.closest("fieldset");
   const label = (group && group.querySelector("legend")) || (control.labels && control.labels[0]);
   if (!label) return name;
