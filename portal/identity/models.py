@@ -59,7 +59,9 @@ class Organization(db.Model):
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
     slug: Mapped[str] = mapped_column(String(63), unique=True)
     name: Mapped[str] = mapped_column(String(200))
-    state: Mapped[OrganizationState] = mapped_column(text_enum(OrganizationState), default=OrganizationState.ACTIVE)
+    state: Mapped[OrganizationState] = mapped_column(
+        text_enum(OrganizationState), default=OrganizationState.ACTIVE
+    )
     members_may_raise: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
     deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

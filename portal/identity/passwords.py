@@ -30,7 +30,9 @@ def matches(password: str, password_hash: str | None) -> bool:
 def check_new(field: str, password: str, *, about: tuple[str, ...] = ()) -> str:
     """A password that may be chosen. `about`: the person's own words. Raises Invalid."""
     if len(password) < SHORTEST:
-        raise Invalid.field(field, f"Choose at least {SHORTEST} characters; this has {len(password)}.")
+        raise Invalid.field(
+            field, f"Choose at least {SHORTEST} characters; this has {len(password)}."
+        )
     if len(password) > LONGEST:
         raise Invalid.field(field, f"Choose at most {LONGEST} characters.")
     folded = password.casefold().strip()
@@ -45,17 +47,19 @@ def check_new(field: str, password: str, *, about: tuple[str, ...] = ()) -> str:
 
 def _is_common(folded: str) -> bool:
     letters = folded.strip("0123456789!@#$%^&*._- ")
-    return letters in _COMMON_STEMS or folded in _SEQUENCES
+    stems, sequences = _COMMON
+    return letters in stems or folded in sequences
 
 
-_COMMON_STEMS = frozenset(
-    """password passwort passw0rd p@ssword p@ssw0rd motdepasse contraseña qwertyuiop qwertzuiop
-    qwerty qwertz asdfghjkl azertyuiop letmein letmeinplease welcome iloveyou administrator admin
-    changeme changemenow secret supersecret trustno1 monkey dragon football baseball superman
-    batman sunshine princess passwordpassword adminadmin qwertyqwerty welcomewelcome default
-    gatepost gatepostadmin woaini mima abcdefgh abcdefghijkl abcdefghijklm""".split()
-)
-_SEQUENCES = frozenset(
-    ["123456789012", "1234567890123", "12345678901234", "1q2w3e4r5t6y", "1qaz2wsx3edc", "012345678901",
-     "0987654321098", "qwerty123456", "123qweasdzxc", "zaq12wsxcde3", "q1w2e3r4t5y6", "abcd12345678"]
-)  # fmt: skip
+_STEMS = """
+password passwort passw0rd p@ssword p@ssw0rd motdepasse contraseña qwertyuiop qwertzuiop qwerty
+qwertz asdfghjkl azertyuiop letmein letmeinplease welcome iloveyou administrator admin changeme
+changemenow secret supersecret trustno1 monkey dragon football baseball superman batman sunshine
+princess passwordpassword adminadmin qwertyqwerty welcomewelcome default gatepost gatepostadmin
+woaini mima abcdefgh abcdefghijkl abcdefghijklm
+"""
+_SEQUENCES = """
+123456789012 1234567890123 12345678901234 1q2w3e4r5t6y 1qaz2wsx3edc 012345678901 0987654321098
+qwerty123456 123qweasdzxc zaq12wsxcde3 q1w2e3r4t5y6 abcd12345678
+"""
+_COMMON = frozenset(_STEMS.split()), frozenset(_SEQUENCES.split())

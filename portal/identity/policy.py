@@ -161,7 +161,5 @@ def _of_role(role: Role, organization: Organization) -> frozenset[Permission]:
     return _MEMBER | _MEMBER_RAISE if organization.members_may_raise else _MEMBER
 
 
-def _of_scopes(
-    token: ApiToken, table: dict[Scope, frozenset[Permission]]
-) -> frozenset[Permission]:
+def _of_scopes(token: ApiToken, table: dict[Scope, frozenset[Permission]]) -> frozenset[Permission]:
     return frozenset().union(*(table[Scope(scope)] for scope in token.scopes))

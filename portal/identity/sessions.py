@@ -43,9 +43,7 @@ def start(user: User, *, ip: str | None, user_agent: str | None) -> SignedIn:
 
 def load(secret: str) -> SignedIn | None:
     """The session of a cookie, or None where it ended, expired or never was."""
-    row = db.session.scalar(
-        select(SignInSession).where(SignInSession.token_hash == digest(secret))
-    )
+    row = db.session.scalar(select(SignInSession).where(SignInSession.token_hash == digest(secret)))
     if row is None or _is_over(row):
         return None
     return SignedIn(row, secret)

@@ -5,6 +5,7 @@ A token holds 256 random bits, so a plain hash is enough: there is nothing to gu
 
 import hashlib
 import secrets
+import uuid
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
@@ -45,9 +46,14 @@ def create(
     name = one_line("name", name, longest=100)
     if not name:
         raise Invalid.field("name", "Name the system that will use this token, for example ci.")
+    organization_id = organization.id if organization else None
+    if any(other.name == name and is_usable(other) for other in of(organization)):
+        raise Invalid.field(
+            "name", f"There is a token named {name}. Revoke it first, or choose another name."
+        )
     secret = _PREFIX + new_secret()
     row = ApiToken(
-        organization_id=organization.id if organization else None,
+        organization_id=organization_id,
         name=name,
         token_hash=digest(secret),
         hint=secret[:7] + "…",
@@ -68,6 +74,23 @@ def create(
     return row, secret
 
 
+def of(organization: Organization | None) -> list[ApiToken]:
+    """The tokens of the organization, or of the host (None), newest first; also ended ones."""
+    organization_id = organization.id if organization else None
+    return list(
+        db.session.scalars(
+            select(ApiToken)
+            .where(ApiToken.organization_id.is_not_distinct_from(organization_id))
+            .order_by(ApiToken.id.desc())
+        )
+    )
+
+
+def find(organization: Organization | None, token_id: uuid.UUID) -> ApiToken | None:
+    """The token, if it is one of this organization, or of the host (None)."""
+    return next((token for token in of(organization) if token.id == token_id), None)
+
+
 def revoke(token: ApiToken, *, actor: Actor) -> None:
     """End a token at once."""
     if token.revoked_at is None:
@@ -86,10 +109,8 @@ def authenticate(authorization: str) -> ApiToken | None:
     scheme, _, secret = authorization.partition(" ")
     if scheme.lower() != "bearer" or not secret.strip():
         return None
-    token = db.session.scalar(
-        select(ApiToken).where(ApiToken.token_hash == digest(secret.strip()))
-    )
-    return token if token is not None and _is_usable(token) else None
+    token = db.session.scalar(select(ApiToken).where(ApiToken.token_hash == digest(secret.strip())))
+    return token if token is not None and is_usable(token) else None
 
 
 def note_use(token: ApiToken) -> bool:
@@ -101,7 +122,8 @@ def note_use(token: ApiToken) -> bool:
     return True
 
 
-def _is_usable(token: ApiToken) -> bool:
+def is_usable(token: ApiToken) -> bool:
+    """Whether the token opens anything at this moment."""
     if token.revoked_at is not None or (token.expires_at and token.expires_at <= utcnow()):
         return False
     organization = token.organization
