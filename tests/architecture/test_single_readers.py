@@ -50,7 +50,8 @@ def test_only_the_clock_reads_the_clock() -> None:
 
 def _environment_reads(module: Module) -> Iterator[int]:
     for node in ast.walk(module.tree):
-        if dotted_name(node) in ("os.environ", "os.environb", "os.getenv", "os.getenvb"):
+        is_read = dotted_name(node) in ("os.environ", "os.environb", "os.getenv", "os.getenvb")
+        if isinstance(node, ast.Attribute) and is_read:
             yield node.lineno
     for found in imports(module.tree):
         if found.module == "os" and found.name in ("environ", "environb", "getenv", "getenvb"):
