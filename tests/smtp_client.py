@@ -39,7 +39,7 @@ class Watching:
         self.transcript.append(text)
 
 
-def bundle_for(server: SmtpServer, **changes: Any) -> Bundle:
+def bundle_for(server: SmtpServer, /, **changes: Any) -> Bundle:
     """The bundle that fits the server: its port, encryption and authority, and short timeouts."""
     encryption = {None: Encryption.NONE, "starttls": Encryption.STARTTLS, "tls": Encryption.TLS}
     values: dict[str, Any] = {

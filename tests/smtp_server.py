@@ -15,6 +15,7 @@ import contextlib
 import socket
 import ssl
 import threading
+import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, Self
@@ -190,6 +191,8 @@ def _context(certificate: Certificate, newest: ssl.TLSVersion | None) -> ssl.SSL
     context = certificate.server_context()
     if newest:
         context.set_ciphers("ALL:@SECLEVEL=0")
-        context.minimum_version = ssl.TLSVersion.TLSv1
-        context.maximum_version = newest
+        context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+        with warnings.catch_warnings():  # old versions are what is wanted here
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context.maximum_version = newest
     return context

@@ -4,6 +4,7 @@ The worker's loop drives the same dialogue without blocking.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from portal import clock
 from portal.destinations import Guard
@@ -19,9 +20,8 @@ from portal.smtp.values import Accepted, Bundle, Failure, Outcome, Phase, Refuse
 from portal.smtp.wire import content_bytes
 
 DOT_TIMEOUT = 600.0
+SLOWEST_RATE = 16384
 _QUIT_TIMEOUT = 2.0
-# Seconds for content: the command timeout, and more for what a slow line needs at this rate.
-_SLOWEST_BYTES_PER_SECOND = 16384
 
 
 def open_session(
@@ -30,28 +30,38 @@ def open_session(
     guard: Guard,
     observer: Observer | None = None,
     dot_timeout: float = DOT_TIMEOUT,
+    slowest_rate: float = SLOWEST_RATE,
 ) -> "Session":
     """Opens a session, ready to send. Raises SessionFailed.
 
     Each address that the guard checked is tried within `connect_timeout`; each reply has
     `command_timeout`, the whole opening twice that. `dot_timeout` is the wait in seconds for the
-    reply to the final dot. OAuth2 bundles are refused before a connection is made.
+    reply to the final dot; content has `command_timeout` and what it needs at `slowest_rate`
+    (bytes a second). OAuth2 bundles are refused before a connection is made.
     """
-    return Session(Opening(bundle, guard, observer).run(), bundle, observer, dot_timeout)
+    limits = Limits(bundle.command_timeout, dot_timeout, slowest_rate)
+    return Session(Opening(bundle, guard, observer).run(), limits, observer)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long a session waits, in seconds: `reply` for each, `dot` for the last; and the
+    bytes a second below which content counts as stuck."""
+
+    reply: float
+    dot: float
+    slowest_rate: float
 
 
 class Session:
     """An open session; not thread-safe. After any fault `usable` is False: open another."""
 
-    def __init__(
-        self, opened: Opened, bundle: Bundle, observer: Observer | None, dot_timeout: float
-    ) -> None:
+    def __init__(self, opened: Opened, limits: Limits, observer: Observer | None) -> None:
         self.ip = opened.ip
         self.tls: Tls | None = opened.tls
         self._dialogue = opened.dialogue
         self._transport = opened.transport
-        self._patience = bundle.command_timeout
-        self._dot_timeout = dot_timeout
+        self._limits = limits
         self._watch = Stopwatch(observer)
         self._used = False
 
@@ -113,8 +123,8 @@ class Session:
         """Says QUIT if it still can, and never raises: what was accepted stays accepted."""
         if self._dialogue.usable and self._dialogue.idle:
             self._dialogue.quit()
-            until = clock.monotonic() + _QUIT_TIMEOUT
-            exchange(self._dialogue, self._transport, _QUIT_TIMEOUT, until)
+            patience = min(_QUIT_TIMEOUT, self._limits.reply)
+            exchange(self._dialogue, self._transport, patience, clock.monotonic() + patience)
         self._drop()
 
     def _transact(
@@ -125,7 +135,7 @@ class Session:
             raise SessionFailed(self._dead())
         self._watch.restart()
         events = self._dialogue.begin(envelope)
-        deadline = clock.monotonic() + 2 * self._patience
+        deadline = clock.monotonic() + 2 * self._limits.reply
         while True:
             finished, wanted = _read(events)
             if finished:
@@ -133,13 +143,13 @@ class Session:
             if wanted:
                 events = self._give(content_bytes(content), before_dot)
             else:
-                events = exchange(self._dialogue, self._transport, self._patience, deadline)
+                events = exchange(self._dialogue, self._transport, self._limits.reply, deadline)
 
     def _give(self, content: bytes, before_dot: Callable[[], None] | None) -> list[Event]:
         self._dialogue.content(content)
-        until = clock.monotonic() + self._patience + len(content) / _SLOWEST_BYTES_PER_SECOND
+        patience = self._limits.reply + len(content) / self._limits.slowest_rate
         try:
-            self._transport.write(self._dialogue.take(), until)
+            self._transport.write(self._dialogue.take(), clock.monotonic() + patience)
         except Lost as lost:
             sent = len(content) - lost.unsent
             detail = f"{lost.detail}; {sent} of {len(content)} bytes sent"
@@ -149,8 +159,8 @@ class Session:
         if events := self._glance():
             return events
         self._dialogue.dot()
-        deadline = clock.monotonic() + self._dot_timeout
-        return exchange(self._dialogue, self._transport, self._dot_timeout, deadline)
+        deadline = clock.monotonic() + self._limits.dot
+        return exchange(self._dialogue, self._transport, self._limits.dot, deadline)
 
     def _glance(self) -> list[Event]:
         """What the server did unasked: it closed, or spoke. Nothing, where all is well."""

@@ -137,7 +137,7 @@ class Opening:
         cause = cause_of_tls(problem)
         detail = problem.reason if isinstance(problem, ssl.SSLError) else None
         if isinstance(problem, ssl.SSLCertVerificationError):
-            detail = problem.verify_message
+            detail = problem.verify_message.rstrip(".")
         if cause in _BAD_CERTIFICATE and (shown := self._certificate(ip)):
             detail = f"{detail}; {shown}"
         return Failure(Phase.TLS, cause, ip=ip, detail=detail)

@@ -1,0 +1,436 @@
+"""Opening a session against real sockets: each fault, its cause, and what was not said."""
+
+import socket
+import ssl
+from collections.abc import Iterator
+
+import pytest
+
+from portal.destinations import Forbidden, NameNotFound
+from portal.smtp.blocking import open_session
+from portal.smtp.causes import Cause
+from portal.smtp.values import (
+    Authentication,
+    Bundle,
+    Encryption,
+    Failure,
+    Phase,
+    SessionFailed,
+)
+from tests import smtp_certificates
+from tests.smtp_client import SECRET, USER, FixedGuard, Watching, bundle_for
+from tests.smtp_server import (
+    SmtpServer,
+    drip,
+    drop,
+    endless,
+    hang,
+    long_line,
+    raw,
+    reply,
+    then,
+)
+
+ACCOUNTS = {USER: SECRET}
+
+
+def failure_of(bundle: Bundle, guard: FixedGuard | None = None) -> Failure:
+    with pytest.raises(SessionFailed) as raised:
+        open_session(bundle, guard=guard or FixedGuard())
+    return raised.value.failure
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
+@pytest.fixture
+def full_backlog() -> Iterator[int]:
+    """A port where a SYN is never answered: its queue is full and nobody accepts."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        fillers = []
+        for _ in range(8):
+            filler = socket.socket()
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+            fillers.append(filler)
+        yield listener.getsockname()[1]
+        for filler in fillers:
+            filler.close()
+
+
+@pytest.mark.parametrize(
+    ("encryption", "phases"),
+    [
+        (None, "dns connect greeting ehlo auth"),
+        ("tls", "dns connect tls greeting ehlo auth"),
+        ("starttls", "dns connect greeting ehlo starttls tls ehlo auth"),
+    ],
+)
+def test_every_step_is_told_in_its_order(encryption, phases):
+    watching = Watching()
+    with SmtpServer(tls=encryption, auth=ACCOUNTS) as server:
+        bundle = bundle_for(server, allow_clear_login=True)
+        session = open_session(bundle, guard=FixedGuard(), observer=watching)
+        session.close()
+    assert [step.phase for step in watching.steps] == [Phase(p) for p in phases.split()]
+    assert all(step.ok and step.failure is None for step in watching.steps)
+
+
+def test_the_transcript_shows_all_but_the_secret():
+    watching = Watching()
+    with SmtpServer(tls="starttls", auth=ACCOUNTS, mechanisms=("LOGIN",)) as server:
+        open_session(bundle_for(server), guard=FixedGuard(), observer=watching).close()
+        login = server.commands[server.commands.index("AUTH LOGIN") + 1 :][:2]
+    shown = "\n".join(watching.transcript)
+    assert "C: AUTH LOGIN ****\nS: 334 ****\nC: ****\nS: 334 ****\nC: ****\nS: 235" in shown
+    assert not any(secret in shown for secret in (SECRET, *login))
+
+
+def test_a_server_that_repeats_the_login_does_not_put_it_into_the_failure():
+    parrot = reply(
+        "535 5.7.8 wrong: AHBvcnRhbEBhY21lLnRlc3QAY29ycmVjdCBob3JzZSBiYXR0ZXJ5IHN0YXBsZQ=="
+    )
+    with SmtpServer(tls="tls", auth=ACCOUNTS, script={"auth": parrot}) as server:
+        failure = failure_of(bundle_for(server))
+    assert failure.reply == "5.7.8 wrong: ****"
+
+
+def test_what_was_agreed_in_tls_can_be_read():
+    with SmtpServer(tls="tls") as server:
+        session = open_session(bundle_for(server), guard=FixedGuard())
+        assert session.tls
+        assert session.tls.version in ("TLSv1.2", "TLSv1.3")
+        assert session.tls.verified
+        assert "smtp.acme.test" in session.tls.sans
+        assert session.ip == "127.0.0.1"
+        session.close()
+
+
+@pytest.mark.parametrize("reason", ["port", "address", "spelling"])
+def test_a_forbidden_destination_is_never_connected_to(reason):
+    with SmtpServer() as server:
+        failure = failure_of(bundle_for(server), FixedGuard(problem=Forbidden(reason)))
+        assert server.connections == 0
+    assert (failure.phase, failure.cause) == (Phase.POLICY, Cause.FORBIDDEN_DESTINATION)
+
+
+@pytest.mark.parametrize(
+    ("temporary", "cause"),
+    [(False, Cause.NAME_NOT_FOUND), (True, Cause.NAME_LOOKUP_FAILED)],
+)
+def test_a_name_without_an_address_fails_in_the_look_up(temporary, cause):
+    with SmtpServer() as server:
+        guard = FixedGuard(problem=NameNotFound("smtp.acme.test", temporary))
+        failure = failure_of(bundle_for(server), guard)
+    assert (failure.phase, failure.cause) == (Phase.DNS, cause)
+
+
+def test_a_closed_port_is_refused(closed_port):
+    with SmtpServer() as server:
+        failure = failure_of(bundle_for(server, port=closed_port))
+    assert (failure.phase, failure.cause) == (Phase.CONNECT, Cause.CONNECT_REFUSED)
+
+
+def test_a_port_that_never_answers_times_out(full_backlog):
+    with SmtpServer() as server:
+        failure = failure_of(bundle_for(server, port=full_backlog, connect_timeout=0.3))
+    assert (failure.phase, failure.cause) == (Phase.CONNECT, Cause.CONNECT_TIMEOUT)
+
+
+def test_a_dead_first_address_leaves_time_for_the_second():
+    guard = FixedGuard(("127.0.0.2", "127.0.0.1"))
+    watching = Watching()
+    with SmtpServer() as server:
+        session = open_session(bundle_for(server), guard=guard, observer=watching)
+        assert session.ip == "127.0.0.1"
+        session.close()
+    assert watching.steps[1].detail == "127.0.0.2: connect_refused; 127.0.0.1"
+
+
+def test_every_dead_address_is_named(closed_port):
+    guard = FixedGuard(("127.0.0.2", "127.0.0.1"))
+    with SmtpServer() as server:
+        failure = failure_of(bundle_for(server, port=closed_port), guard)
+    assert failure.detail == "127.0.0.2: connect_refused; 127.0.0.1: connect_refused"
+
+
+GREETINGS = {
+    "silence": (hang(), Cause.NO_GREETING, None),
+    "a drop": (drop(), Cause.NO_GREETING, None),
+    "a byte now and then": (drip(b"220 " + b"x" * 400, every=0.05), Cause.TIMEOUT, None),
+    "lines without end": (endless(220), Cause.REPLY_TOO_LONG, None),
+    "a line of 20 kB": (long_line(), Cause.REPLY_TOO_LONG, None),
+    "4 kB and a drip": (then(raw(b"x" * 4097), hang()), Cause.REPLY_TOO_LONG, None),
+    "421": (reply("421 4.3.2 too busy"), Cause.BUSY, 421),
+    "450": (reply("450 later"), Cause.BUSY, 450),
+    "554": (reply("554 5.7.1 not you"), Cause.GREETING_REFUSED, 554),
+    "another 2xx": (reply("250 what"), Cause.PROTOCOL_ERROR, 250),
+    "no code": (raw(b"hello there\r\n"), Cause.PROTOCOL_ERROR, None),
+    "8-bit text": (raw(b"220 caf\xe9\r\n"), Cause.PROTOCOL_ERROR, 220),
+    "NUL bytes": (raw(b"220 a\x00b\r\n"), Cause.PROTOCOL_ERROR, 220),
+    "HTTP": (raw(b"HTTP/1.1 400 Bad Request\r\n\r\n"), Cause.PROTOCOL_ERROR, None),
+    "a reply too many": (raw(b"220 hi\r\n250 and ok\r\n"), Cause.PROTOCOL_ERROR, 250),
+}
+
+
+@pytest.mark.parametrize("greeting", GREETINGS)
+def test_a_greeting_that_is_not_one_fails_in_its_phase(greeting):
+    behaviour, cause, code = GREETINGS[greeting]
+    with SmtpServer(script={"greeting": behaviour}) as server:
+        failure = failure_of(bundle_for(server, command_timeout=0.4))
+    assert (failure.phase, failure.cause, failure.code) == (Phase.GREETING, cause, code)
+    assert failure.ip == "127.0.0.1"
+
+
+def test_bytes_that_are_not_ascii_are_kept_escaped():
+    with SmtpServer(script={"greeting": raw(b"220 a\x00\xff\x1b[1mb\r\n")}) as server:
+        assert failure_of(bundle_for(server)).reply == r"a\x00\xff\x1b[1mb"
+
+
+def test_a_dripping_server_meets_the_deadline_of_the_whole_opening():
+    slow = drip(b"250-a\r\n" * 90 + b"250 b\r\n", every=0.02)
+    with SmtpServer(script={"ehlo": slow}) as server:
+        failure = failure_of(bundle_for(server, command_timeout=0.4))
+    assert (failure.phase, failure.cause) == (Phase.EHLO, Cause.TIMEOUT)
+
+
+def test_helo_is_tried_where_nothing_needs_ehlo():
+    with SmtpServer(script={"ehlo": reply("502 unknown")}) as server:
+        session = open_session(bundle_for(server), guard=FixedGuard())
+        assert session.send(USER, "bob@acme.test", b"Subject: hi\r\n\r\n").code == 250
+        assert [c.split()[0] for c in server.commands[:2]] == ["EHLO", "HELO"]
+        session.close()
+
+
+@pytest.mark.parametrize("encryption", ["starttls", "tls"])
+def test_helo_is_not_tried_where_a_login_is_needed(encryption):
+    script = {"ehlo": reply("502 5.5.1 unknown")}
+    with SmtpServer(tls=encryption, auth=ACCOUNTS, script=script) as server:
+        failure = failure_of(bundle_for(server))
+        assert not any(command.startswith("HELO") for command in server.commands)
+    assert (failure.phase, failure.cause) == (Phase.EHLO, Cause.EHLO_REFUSED)
+
+
+def test_a_refused_name_is_an_ehlo_failure():
+    script = {"ehlo": reply("550 MI:NHD bad name"), "helo": reply("550 MI:NHD bad name")}
+    with SmtpServer(script=script) as server:
+        assert failure_of(bundle_for(server)).cause == Cause.EHLO_REFUSED
+
+
+def test_encryption_is_never_given_up_where_starttls_is_missing():
+    with SmtpServer(auth=ACCOUNTS) as server:
+        bundle = bundle_for(server, encryption=Encryption.STARTTLS)
+        failure = failure_of(bundle)
+        assert server.auth_bytes == 0
+        assert [command.split()[0] for command in server.commands] == ["EHLO"]
+    assert (failure.phase, failure.cause) == (Phase.STARTTLS, Cause.STARTTLS_MISSING)
+
+
+@pytest.mark.parametrize(
+    "answer", ["454 4.7.0 TLS not available", "502 5.5.1 no", "421 4.3.2 closing"]
+)
+def test_a_refused_starttls_ends_the_session(answer):
+    script = {"starttls": reply(answer)}
+    with SmtpServer(tls="starttls", auth=ACCOUNTS, script=script) as server:
+        failure = failure_of(bundle_for(server))
+        assert server.auth_bytes == 0
+    assert (failure.phase, failure.cause) == (Phase.STARTTLS, Cause.STARTTLS_REFUSED)
+    assert failure.code == int(answer[:3])
+
+
+def test_what_was_injected_behind_starttls_is_void():
+    injected = b"220 go ahead\r\n250-evil\r\n250 AUTH PLAIN\r\n235 welcome\r\n"
+    script = {"starttls": raw(injected)}
+    with SmtpServer(tls="starttls", script=script) as server:
+        session = open_session(bundle_for(server), guard=FixedGuard())
+        assert session.capabilities.auth == ()
+        assert session.capabilities.lines[0] == "smtp.acme.test"
+        session.close()
+
+
+def test_capabilities_from_before_tls_are_forgotten():
+    bare = reply("250 smtp.acme.test")
+    with SmtpServer(tls="starttls", auth=ACCOUNTS, script={"ehlo": [None, bare]}) as server:
+        failure = failure_of(bundle_for(server))
+    assert (failure.phase, failure.cause) == (Phase.AUTH, Cause.AUTH_MISSING)
+
+
+CERTIFICATES = {
+    "expired": (smtp_certificates.expired, Cause.TLS_EXPIRED, "localhost"),
+    "wrong name": (smtp_certificates.wrong_name, Cause.TLS_WRONG_NAME, "mail.other.test"),
+    "unknown CA": (smtp_certificates.unknown_authority, Cause.TLS_UNTRUSTED, "localhost"),
+    "self-signed": (smtp_certificates.self_signed, Cause.TLS_UNTRUSTED, "smtp.acme.test"),
+}
+
+
+@pytest.mark.parametrize("encryption", ["starttls", "tls"])
+@pytest.mark.parametrize("kind", CERTIFICATES)
+def test_a_bad_certificate_is_named_and_no_login_byte_is_sent(encryption, kind):
+    make, cause, subject = CERTIFICATES[kind]
+    with SmtpServer(tls=encryption, auth=ACCOUNTS, certificate=make()) as server:
+        failure = failure_of(bundle_for(server))
+        assert server.auth_bytes == 0
+    assert (failure.phase, failure.cause) == (Phase.TLS, cause)
+    assert f"certificate for {subject}; names" in failure.detail
+    assert "valid until " in failure.detail
+
+
+def test_a_bad_certificate_is_taken_where_verification_is_off():
+    certificate = smtp_certificates.self_signed()
+    with SmtpServer(tls="tls", auth=ACCOUNTS, certificate=certificate) as server:
+        session = open_session(bundle_for(server, verify=False, ca=None), guard=FixedGuard())
+        assert session.tls
+        assert not session.tls.verified
+        session.close()
+
+
+def test_a_certificate_that_was_pasted_itself_is_trusted():
+    certificate = smtp_certificates.self_signed()
+    pem = certificate.chain.decode().partition("-----END PRIVATE KEY-----\n")[2]
+    with SmtpServer(tls="tls", certificate=certificate) as server:
+        open_session(bundle_for(server, ca=pem), guard=FixedGuard()).close()
+        assert server.handshakes == 1
+
+
+def test_a_pasted_authority_that_is_none_is_said_so():
+    with SmtpServer(tls="tls", auth=ACCOUNTS) as server:
+        failure = failure_of(bundle_for(server, ca="-----BEGIN nonsense"))
+    assert failure.cause == Cause.TLS_UNTRUSTED
+    assert "PEM" in (failure.detail or "")
+
+
+def test_the_certificate_is_checked_against_the_name_and_not_the_address():
+    with SmtpServer(tls="tls") as server:
+        assert failure_of(bundle_for(server, server="mail.b.test")).cause == Cause.TLS_WRONG_NAME
+        open_session(bundle_for(server, server="127.0.0.1"), guard=FixedGuard()).close()
+
+
+def test_old_tls_is_refused():
+    with SmtpServer(tls="tls", newest_tls=ssl.TLSVersion.TLSv1_1) as server:
+        failure = failure_of(bundle_for(server))
+    assert (failure.phase, failure.cause) == (Phase.TLS, Cause.TLS_OLD_PROTOCOL)
+
+
+def test_tls_on_a_plain_port_is_recognised():
+    with SmtpServer() as server:
+        failure = failure_of(bundle_for(server, encryption=Encryption.TLS))
+    assert (failure.phase, failure.cause) == (Phase.TLS, Cause.TLS_WRONG_VERSION)
+
+
+def test_plain_text_on_a_tls_port_hears_no_greeting():
+    with SmtpServer(tls="tls") as server:
+        bundle = bundle_for(server, encryption=Encryption.STARTTLS, command_timeout=0.3)
+        failure = failure_of(bundle)
+    assert (failure.phase, failure.cause) == (Phase.GREETING, Cause.NO_GREETING)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "cause"), [(drop(), Cause.TLS_FAILED), (hang(), Cause.TIMEOUT)]
+)
+def test_a_broken_off_handshake_fails_in_tls(behaviour, cause):
+    with SmtpServer(tls="starttls", auth=ACCOUNTS, script={"handshake": behaviour}) as server:
+        failure = failure_of(bundle_for(server, connect_timeout=0.3))
+        assert server.auth_bytes == 0
+    assert (failure.phase, failure.cause) == (Phase.TLS, cause)
+
+
+MECHANISMS = {
+    "none": ((), Cause.AUTH_MISSING),
+    "NTLM": (("NTLM",), Cause.AUTH_NTLM_ONLY),
+    "NTLM and GSSAPI": (("GSSAPI", "NTLM"), Cause.AUTH_NTLM_ONLY),
+    "XOAUTH2": (("XOAUTH2",), Cause.AUTH_UNSUPPORTED),
+    "CRAM-MD5": (("CRAM-MD5", "NTLM"), Cause.AUTH_UNSUPPORTED),
+}
+
+
+@pytest.mark.parametrize("offered", MECHANISMS)
+def test_a_server_without_a_usable_login_gets_no_password(offered):
+    mechanisms, cause = MECHANISMS[offered]
+    with SmtpServer(tls="tls", auth=ACCOUNTS, mechanisms=mechanisms) as server:
+        failure = failure_of(bundle_for(server))
+        assert server.auth_bytes == 0
+    assert (failure.phase, failure.cause) == (Phase.AUTH, cause)
+
+
+def test_the_old_spelling_of_auth_is_understood():
+    old = reply("250-smtp.acme.test", "250 AUTH=LOGIN PLAIN")
+    with SmtpServer(tls="tls", auth=ACCOUNTS, script={"ehlo": old}) as server:
+        open_session(bundle_for(server), guard=FixedGuard()).close()
+        assert any(command.startswith("AUTH PLAIN") for command in server.commands)
+
+
+def test_a_wrong_password_is_tried_once():
+    with SmtpServer(tls="starttls", auth=ACCOUNTS) as server:
+        failure = failure_of(bundle_for(server, secret="wrong"))
+        attempts = [command for command in server.commands if command.startswith("AUTH")]
+        assert len(attempts) == 1
+    assert (failure.phase, failure.cause, failure.code, failure.enhanced_code) == (
+        Phase.AUTH,
+        Cause.AUTH_REFUSED,
+        535,
+        "5.7.8",
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "cause"),
+    [
+        ("454 4.7.0 later", Cause.AUTH_TEMPORARY),
+        ("432 4.7.12 transition", Cause.AUTH_TEMPORARY),
+        ("421 4.7.0 too many", Cause.AUTH_TEMPORARY),
+        ("504 5.5.4 unknown mechanism", Cause.AUTH_UNSUPPORTED),
+        ("530 5.7.0 Must issue a STARTTLS first", Cause.ENCRYPTION_REQUIRED),
+        ("538 5.7.11 encryption required", Cause.ENCRYPTION_REQUIRED),
+        ("550 User has no permission", Cause.AUTH_REFUSED),
+        ("334 VXNlcm5hbWU6", Cause.PROTOCOL_ERROR),
+    ],
+)
+def test_an_answer_to_the_login_has_its_cause(answer, cause):
+    with SmtpServer(tls="tls", auth=ACCOUNTS, script={"auth": reply(answer)}) as server:
+        failure = failure_of(bundle_for(server))
+    assert (failure.phase, failure.cause) == (Phase.AUTH, cause)
+
+
+@pytest.mark.parametrize("mechanisms", [("PLAIN",), ("LOGIN",), ("LOGIN", "PLAIN")])
+def test_a_password_of_any_letters_logs_in(mechanisms):
+    secret = " pä\u2003ss\\word " + "x" * 400
+    with SmtpServer(tls="tls", auth={"ACME\\ann": secret}, mechanisms=mechanisms) as server:
+        bundle = bundle_for(server, username="ann", domain="ACME", secret=secret)
+        open_session(bundle, guard=FixedGuard()).close()
+
+
+def test_a_password_never_goes_out_in_clear():
+    with SmtpServer(auth=ACCOUNTS) as server:
+        failure = failure_of(bundle_for(server))
+        assert server.connections == 0
+    assert (failure.phase, failure.cause) == (Phase.POLICY, Cause.CLEAR_LOGIN_FORBIDDEN)
+
+
+def test_oauth2_is_refused_before_a_connection_is_made():
+    with SmtpServer(tls="tls", auth=ACCOUNTS) as server:
+        kind = Authentication.OAUTH2_CLIENT_CREDENTIALS
+        failure = failure_of(bundle_for(server, authentication=kind))
+        assert server.connections == 0
+    assert failure.cause == Cause.OAUTH_UNSUPPORTED
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"ehlo_name": "portal.acme.test"}, "portal.acme.test"),
+        ({"ehlo_name": "[192.0.2.1]"}, "[192.0.2.1]"),
+        ({}, "acme.test"),
+        ({"ehlo_name": "a\r\nMAIL FROM:<b>"}, "acme.test"),
+        ({"from_address": "ann@bücher.test"}, "[127.0.0.1]"),
+    ],
+)
+def test_ehlo_says_a_name_that_is_one(changes, name):
+    with SmtpServer() as server:
+        open_session(bundle_for(server, **changes), guard=FixedGuard()).close()
+        assert server.commands[0] == f"EHLO {name}"
