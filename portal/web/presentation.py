@@ -40,6 +40,7 @@ def register(app: Flask) -> None:
     app.add_template_filter(duration)
     app.add_template_filter(initials)
     app.add_template_filter(anchor)
+    app.add_template_filter(as_lines)
     app.add_template_filter(words.kind_name, "kind_name")
     for name, table in {
         "reason": words.REASONS,
@@ -118,6 +119,13 @@ def initials(name: str) -> str:
     if len(parts) == 1:
         return parts[0][:2].capitalize()
     return (parts[0][0] + parts[1][0]).upper()
+
+
+def as_lines(text: object) -> tuple[object, ...]:
+    """Several sentences as they are; one text, lazy or not, by its lines; nothing for None."""
+    if isinstance(text, (list, tuple)):
+        return tuple(text)
+    return () if text is None else tuple(str(text).splitlines())
 
 
 def anchor(words_of_title: str) -> str:

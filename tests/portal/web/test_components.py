@@ -9,10 +9,13 @@ from flask import Flask, render_template_string, url_for
 from markupsafe import Markup
 
 from portal import clock, kinds, resources
-from portal.delivery.models import State
+from portal.delivery.models import Level, State
 from portal.identity.models import Role
 from portal.notifications.models import ApprovalState, Severity
-from portal.smtp.values import Phase
+from portal.notifications.recipients import LeftOutReason
+from portal.settings.effective import NoSenderReason
+from portal.smtp.causes import Cause
+from portal.smtp.values import Encryption, Phase
 from portal.web import navigation, presentation, words
 from tests import page_rules
 from tests.portal.web.gallery import app as gallery
@@ -106,6 +109,7 @@ def test_a_report_says_what_failed_and_what_was_not_reached(app: Flask) -> None:
     assert "Failed: Sign-in" in page
     assert page.count("not reached") == 1
     assert "The server refuses this user name or password." in page
+    assert 'value="starttls:587:"' in page
 
 
 def test_a_time_is_local_and_tells_utc(app: Flask) -> None:
@@ -152,6 +156,12 @@ def test_every_state_has_its_own_words() -> None:
     assert set(Severity) <= set(words.SEVERITIES)
     assert set(ApprovalState) <= set(words.APPROVAL_STATES)
     assert set(Phase) <= set(words.PHASES)
+    assert set(Level) <= set(words.LEVELS)
+    assert set(Encryption) <= set(words.ENCRYPTIONS)
+
+
+def test_every_reason_has_plain_words() -> None:
+    assert {*Cause, *NoSenderReason, *LeftOutReason} <= set(words.REASONS)
 
 
 def test_every_kind_is_named_as_in_the_registry(app: Flask) -> None:

@@ -23,6 +23,8 @@ from wtforms.fields.choices import SelectChoice
 from wtforms.validators import DataRequired, Optional
 
 from portal import resources
+from portal.smtp.rules import Repair
+from portal.smtp.values import Encryption
 from portal.web import headers, navigation, presentation
 
 PAGES = ("mail-settings", "sender", "records", "record", "overview", "decision", "setup", "confirm")
@@ -187,7 +189,7 @@ def failed_report() -> SimpleNamespace:
         reply="<b>Error</b>: authentication failed",
         say="The server refuses this user name or password.",
         cure=("Sign in at exmail.qq.com.", "Make a client-specific password.", "Paste it."),
-        repairs=(SimpleNamespace(value="starttls", label="Use STARTTLS on 587"),),
+        repairs=(Repair("Use STARTTLS on 587", encryption=Encryption.STARTTLS, port=587),),
     )
     transcript = ("S: 220 smtp.qq.com", "C: AUTH PLAIN ••••", "S: 535 Error: authentication failed")
     return SimpleNamespace(
