@@ -68,6 +68,11 @@ class Config:
         )
 
     @property
+    def caught_mail_dir(self) -> Path:
+        """Where the built-in mail catcher keeps what it takes."""
+        return self.data_dir / "mail-catcher"
+
+    @property
     def is_sqlite(self) -> bool:
         return self.database_url.startswith("sqlite")
 
@@ -79,6 +84,24 @@ class Config:
     @property
     def is_https(self) -> bool:
         return self.base_url.startswith("https://")
+
+
+def variable(name: str) -> str | None:
+    """The value of an environment variable that a settings file names, None where it is unset."""
+    return _environ.get(name)
+
+
+def child_environment(settings: Mapping[str, str], *, alone: bool = False) -> dict[str, str]:
+    """The environment for a process of ours, with these settings on top.
+
+    `alone`: none of the operator's own settings is handed on.
+    """
+    kept = {
+        name: value
+        for name, value in _environ.items()
+        if not (alone and name.startswith("PORTAL_"))
+    }
+    return kept | {f"PORTAL_{name.upper()}": value for name, value in settings.items()}
 
 
 def _gather(environ: Mapping[str, str]) -> dict[str, str]:

@@ -51,7 +51,9 @@ class Payload(db.Model):
     """
 
     __tablename__ = "payloads"
-    __table_args__ = (Index("ix_payloads_organization_id_created_at", "organization_id", "created_at"),)
+    __table_args__ = (
+        Index("ix_payloads_organization_id_created_at", "organization_id", "created_at"),
+    )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
     organization_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("organizations.id"))
@@ -72,7 +74,9 @@ class Delivery(db.Model):
         Index("ix_deliveries_organization_id_id", "organization_id", "id"),
         Index("ix_deliveries_organization_id_state_id", "organization_id", "state", "id"),
         Index("ix_deliveries_organization_id_recipient_id", "organization_id", "recipient", "id"),
-        Index("ix_deliveries_state_priority_next_attempt_at", "state", "priority", "next_attempt_at"),
+        Index(
+            "ix_deliveries_state_priority_next_attempt_at", "state", "priority", "next_attempt_at"
+        ),
         Index("ix_deliveries_payload_id", "payload_id"),
         Index("ix_deliveries_message_id", "message_id"),
     )
@@ -147,6 +151,7 @@ class Attempt(db.Model):
     code: Mapped[int | None] = mapped_column()
     enhanced_code: Mapped[str | None] = mapped_column(String(16))
     reply: Mapped[str | None] = mapped_column(Text)
+    is_route_fault: Mapped[bool] = mapped_column(default=False)
     phases: Mapped[list[dict[str, Any]]] = mapped_column(JsonColumn, default=list)
     outcome: Mapped[AttemptOutcome | None] = mapped_column(text_enum(AttemptOutcome))
 

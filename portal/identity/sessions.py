@@ -54,6 +54,25 @@ def needs_touch(row: SignInSession) -> bool:
     return utcnow() - row.last_seen_at > _TOUCH_AFTER
 
 
+def of(user_id: uuid.UUID) -> list[SignInSession]:
+    """The sessions of a person that are not over, the one last used first."""
+    found = db.session.scalars(
+        select(SignInSession)
+        .where(SignInSession.user_id == user_id)
+        .order_by(SignInSession.last_seen_at.desc())
+    )
+    return [row for row in found if not _is_over(row)]
+
+
+def find(user_id: uuid.UUID, session_id: uuid.UUID) -> SignInSession | None:
+    """The session, if it is one of this person."""
+    return db.session.scalar(
+        select(SignInSession).where(
+            SignInSession.user_id == user_id, SignInSession.id == session_id
+        )
+    )
+
+
 def end(row: SignInSession) -> None:
     db.session.delete(row)
 

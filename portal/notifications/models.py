@@ -50,7 +50,9 @@ class RoutingRule(db.Model):
     """
 
     __tablename__ = "routing_rules"
-    __table_args__ = (Index("ix_routing_rules_organization_id_position", "organization_id", "position"),)
+    __table_args__ = (
+        Index("ix_routing_rules_organization_id_position", "organization_id", "position"),
+    )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
     organization_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("organizations.id"))

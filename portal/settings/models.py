@@ -50,9 +50,8 @@ class MailSettings(db.Model):
     language: Mapped[str | None] = mapped_column(String(8))
     footer: Mapped[str | None] = mapped_column(Text)
     retention_days: Mapped[int | None] = mapped_column()
-    default_sender_id: Mapped[uuid.UUID | None] = mapped_column(
-        ForeignKey("senders.id", ondelete="SET NULL", use_alter=True)
-    )
+    # No foreign key: senders refer to organizations and so do these; deleting a sender clears it.
+    default_sender_id: Mapped[uuid.UUID | None] = mapped_column()
     fallback: Mapped[bool] = mapped_column(default=False)
     own_senders_allowed: Mapped[bool] = mapped_column(default=True)
     fallback_allowed: Mapped[bool] = mapped_column(default=True)

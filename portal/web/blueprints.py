@@ -6,9 +6,7 @@ health = Blueprint("health", __name__, url_prefix="/health")
 auth = Blueprint("auth", __name__)
 me = Blueprint("me", __name__, url_prefix="/me")
 host = Blueprint("host", __name__, url_prefix="/host")
-organization = Blueprint(
-    "organization", __name__, url_prefix="/organizations/<slug:organization>"
-)
+organization = Blueprint("organization", __name__, url_prefix="/organizations/<slug:organization>")
 notifications = Blueprint(
     "notifications", __name__, url_prefix="/organizations/<slug:organization>"
 )

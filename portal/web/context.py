@@ -107,9 +107,7 @@ def _memberships(user: User) -> list[Membership]:
         db.session.scalars(
             select(Membership)
             .join(Organization)
-            .where(
-                Membership.user_id == user.id, Organization.state != OrganizationState.DELETED
-            )
+            .where(Membership.user_id == user.id, Organization.state != OrganizationState.DELETED)
             .options(joinedload(Membership.organization))
             .order_by(Organization.name)
         )

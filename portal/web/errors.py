@@ -30,9 +30,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(Exception, _unforeseen)
 
 
-def problem(
-    status: int, title: str, detail: str, errors: tuple[FieldError, ...] = ()
-) -> Response:
+def problem(status: int, title: str, detail: str, errors: tuple[FieldError, ...] = ()) -> Response:
     """A problem document. `errors` become JSON pointers with messages."""
     body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
     answer = jsonify(

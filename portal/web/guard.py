@@ -36,7 +36,9 @@ class Access:
     is_public: bool = False
 
 
-def requires(permission: Permission, *, at_host: Permission | None = None) -> Callable[[View], View]:
+def requires(
+    permission: Permission, *, at_host: Permission | None = None
+) -> Callable[[View], View]:
     """Only callers with this permission.
 
     A handler of an organization gets it as its argument `organization`. In the API a bare path

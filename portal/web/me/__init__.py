@@ -1,1 +1,5 @@
 """A person's own pages."""
+
+from portal.web.me import profile, security
+
+__all__ = ["profile", "security"]

@@ -1,0 +1,45 @@
+"""The application as a command needs it: tables in place, keys at hand."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+from flask import Flask
+
+from portal import keys
+from portal.app import create_app
+from portal.cli import database
+from portal.config import Config
+
+Tell = Callable[[str], None]
+
+
+def prepared(tell: Tell = click.echo) -> Flask:
+    """An application whose tables are those of this version, made where the database is empty.
+
+    An older database is left alone, because a backup belongs before an upgrade. Raises
+    ConfigError and Failed.
+    """
+    app = create_app()
+    if database.revisions(app).found is None:
+        database.migrate(app)
+    return _opened(app, tell)
+
+
+def upgraded(config: Config, tell: Tell = click.echo) -> Flask:
+    """An application whose tables were brought to this version. Raises ConfigError and Failed."""
+    app = create_app(config)
+    database.migrate(app)
+    return _opened(app, tell)
+
+
+def existing(tell: Tell = click.echo) -> Flask:
+    """An application on tables that are there already. Raises ConfigError and Failed."""
+    return _opened(create_app(), tell)
+
+
+def _opened(app: Flask, tell: Tell) -> Flask:
+    database.require_current(app)
+    for path in keys.ensure(app):
+        tell(f"Made {path}. Keep a copy with your backups, apart from the database.")
+    return app

@@ -1,0 +1,32 @@
+"""The roles beside `portal web`, each in one process, for several machines and for `portal up`."""
+
+from pathlib import Path
+
+import click
+
+from portal import background
+from portal.cli import application
+from portal.delivery import worker as delivery_worker
+from portal.demo import catcher as mail_catcher
+
+
+@click.command()
+def worker() -> None:
+    """Deliver mail."""
+    delivery_worker.run(application.existing())
+
+
+@click.command()
+def jobs() -> None:
+    """Run background and periodic jobs."""
+    background.run(application.existing())
+
+
+@click.command(hidden=True)
+@click.option("--folder", type=click.Path(path_type=Path, file_okay=False), required=True)
+@click.option("--server", required=True, help="What this server is called in its records.")
+@click.option("--fd", type=int, required=True, help="A bound socket that was handed down.")
+@click.option("--login-file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+def catcher(folder: Path, server: str, fd: int, login_file: Path | None) -> None:
+    """Take mail over SMTP and keep it for reading: for `portal demo`."""
+    mail_catcher.run(folder, server=server, fd=fd, login_file=login_file)

@@ -1,0 +1,1 @@
+"""Settings as code: a YAML file, read strictly, checked and applied as one change."""

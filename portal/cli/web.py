@@ -1,0 +1,71 @@
+"""`portal web`: pages and API, served by gunicorn with threads."""
+
+import gc
+from typing import Any
+
+import click
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+
+from portal.cli import application, listening
+from portal.config import Config
+from portal.extensions import db
+
+_PROCESSES = 2
+_THREADS = 8
+_GRACE_SECONDS = 10
+
+
+@click.command()
+@click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on.  [default: 8000]")
+@click.option("--fd", type=int, hidden=True, help="A bound socket that was handed down.")
+def web(host: str | None, port: int | None, fd: int | None) -> None:
+    """Serve pages and the API."""
+    app = application.existing()
+    if fd is None:
+        config: Config = app.extensions["config"]
+        listener = listening.bind(
+            listening.chosen(config, host=host, port=port), command="portal web"
+        )
+        click.echo(f"Listening on {listening.bound_address(listener).url}.")
+        fd = listener.detach()
+    with app.app_context():
+        # A connection must not be shared by the processes that are forked from here.
+        db.engine.dispose()
+    # What is there from the start need not be looked at by every collection.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+    _Server(app, fd).run()
+
+
+class _Server(BaseApplication):
+    """Gunicorn around an application that was made before, so that its errors are told first."""
+
+    def __init__(self, app: Flask, fd: int) -> None:
+        self._app = app
+        self._settings = _settings(fd)
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in self._settings.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        return self._app
+
+
+def _settings(fd: int) -> dict[str, Any]:
+    return {
+        "bind": f"fd://{fd}",
+        "worker_class": "gthread",
+        "workers": _PROCESSES,
+        "threads": _THREADS,
+        "preload_app": True,
+        "graceful_timeout": _GRACE_SECONDS,
+        "loglevel": "warning",
+        # Whose X-Forwarded headers count is decided by PORTAL_TRUSTED_PROXIES alone.
+        "forwarded_allow_ips": "",
+        "control_socket_disable": True,
+    }

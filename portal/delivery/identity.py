@@ -1,0 +1,39 @@
+"""As whom a letter is written: the effective settings as the letters want them."""
+
+from typing import cast
+
+from flask import current_app
+
+from portal.identity.models import Organization
+from portal.kinds import Kind
+from portal.letters.compose import Identity
+from portal.letters.words import Language
+from portal.settings import effective
+from portal.settings.mail_rules import LANGUAGES
+
+
+def of(organization: Organization | None, kind: Kind) -> Identity:
+    """The identity of the organization; of the host for its own and for security mail."""
+    owner = None if kind.is_security else organization
+    values = effective.identity(owner)
+    platform = effective.platform_name()
+    return Identity(
+        platform_name=platform,
+        display_name=values["display_name"].value or (owner.name if owner else platform),
+        title_prefix=values["title_prefix"].value or "",
+        footer=values["footer"].value or "",
+        base_url=current_app.extensions["config"].base_url,
+        organization_name=organization.name if organization else None,
+    )
+
+
+def language(organization: Organization | None, own: str | None) -> str:
+    """The recipient's language, else the organization's, else the host's."""
+    if own in LANGUAGES:
+        return str(own)
+    return str(effective.identity(organization)["language"].value)
+
+
+def known(value: str) -> Language:
+    """The language as the letters' type; English for one that they do not speak."""
+    return cast(Language, value) if value in LANGUAGES else "en"

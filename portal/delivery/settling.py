@@ -1,0 +1,225 @@
+"""Writing the answer down: the delivery, its attempt and the sender's health, under the fence."""
+
+import random
+import uuid
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select, update
+
+from portal import jobs
+from portal.clock import utcnow
+from portal.delivery import retry
+from portal.delivery.claims import Claim, LeaseLost
+from portal.delivery.models import (
+    Attempt,
+    AttemptOutcome,
+    Delivery,
+    DeliverySecret,
+    Level,
+    State,
+)
+from portal.delivery.phases import PhaseLog
+from portal.delivery.retry import AskSomeone, GiveUp, Hold, RetryAt
+from portal.extensions import db
+from portal.kinds import BY_KEY
+from portal.settings.effective import Origin, Resolved
+from portal.settings.models import Sender
+from portal.smtp.causes import Cause
+from portal.smtp.diagnosis import FailureClass, classify
+from portal.smtp.values import Accepted, Failure, Outcome, Refused
+
+SENDER_FAILING = "sender_failing"
+# A success is written to the sender at most this often; failures always.
+_SUCCESS_NOTED = timedelta(seconds=30)
+_GREYLISTING_CODES = (450, 451)
+
+
+def settle(
+    claimed: Claim,
+    outcome: Outcome,
+    *,
+    sender_id: uuid.UUID,
+    ms: int,
+    phases: PhaseLog,
+) -> None:
+    """Record an outcome and commit. Raises LeaseLost where the claim is not ours any more."""
+    delivery = db.session.scalar(select(Delivery).where(claimed.holds).with_for_update())
+    if delivery is None:
+        raise LeaseLost
+    attempt = _open_attempt(delivery)
+    attempt.ms = ms
+    attempt.phases = phases.phases
+    attempt.ip = delivery.ip = phases.ip or _failure_ip(outcome) or delivery.ip
+    attempt.tls = phases.tls
+    sender = db.session.get(Sender, sender_id)
+    if isinstance(outcome, Accepted):
+        _accepted(delivery, attempt, outcome)
+        _sender_works(sender)
+    elif isinstance(outcome, Refused):
+        _refused(delivery, attempt, outcome.failure, sender)
+    else:
+        _unknown(delivery, attempt, outcome.failure)
+    _let_go(delivery)
+    db.session.commit()
+
+
+def put_aside(delivery: Delivery, state: State, reason: str) -> None:
+    """End a claim without a try: held, suppressed, cancelled or expired."""
+    delivery.state, delivery.reason = state, reason
+    delivery.next_attempt_at = None
+    if state in (State.CANCELLED, State.EXPIRED, State.SUPPRESSED):
+        forget_secrets(delivery)
+    _let_go(delivery)
+
+
+def render_failed(delivery: Delivery, attempt: Attempt, problem: str) -> None:
+    """The letter cannot be written: final, because another try would write the same."""
+    attempt.outcome = AttemptOutcome.FAILED
+    attempt.phase, attempt.cause, attempt.reply = "render", "render", problem[:500]
+    delivery.state, delivery.reason = State.FAILED, "render"
+    delivery.next_attempt_at = None
+    _let_go(delivery)
+
+
+def is_paused(sender: Sender, now: datetime) -> bool:
+    """Whether the sender is failing and its next probe is not due."""
+    return sender.next_probe_at is not None and sender.next_probe_at > now
+
+
+def level_of(resolved: Resolved) -> Level:
+    return Level.HOST if resolved.level is Origin.HOST else Level.ORGANIZATION
+
+
+def forget_secrets(delivery: Delivery) -> None:
+    """Delete the links of a letter that will not be written again."""
+    if (row := db.session.get(DeliverySecret, delivery.id)) is not None:
+        db.session.delete(row)
+
+
+def _open_attempt(delivery: Delivery) -> Attempt:
+    return db.session.scalars(
+        select(Attempt).where(
+            Attempt.delivery_id == delivery.id, Attempt.number == delivery.attempt_count
+        )
+    ).one()
+
+
+def _failure_ip(outcome: Outcome) -> str | None:
+    return None if isinstance(outcome, Accepted) else outcome.failure.ip
+
+
+def _accepted(delivery: Delivery, attempt: Attempt, outcome: Accepted) -> None:
+    attempt.outcome = AttemptOutcome.ACCEPTED
+    attempt.code, attempt.reply = outcome.code, outcome.reply
+    delivery.state, delivery.reason = State.ACCEPTED, None
+    delivery.accepted_at = utcnow()
+    delivery.next_attempt_at = None
+    delivery.code, delivery.enhanced_code, delivery.reply = outcome.code, None, outcome.reply
+    forget_secrets(delivery)
+
+
+def _refused(delivery: Delivery, attempt: Attempt, failure: Failure, sender: Sender | None) -> None:
+    _note(delivery, attempt, failure)
+    failure_class = classify(failure)
+    now = utcnow()
+    decision = retry.decide(
+        failure_class,
+        kind=BY_KEY[delivery.kind],
+        tries=_tries(delivery),
+        now=now,
+        expires_at=delivery.expires_at,
+        greylisted=failure.cause == Cause.RECIPIENT_TEMPORARY
+        and failure.code in _GREYLISTING_CODES,
+        jitter=random.random(),  # noqa: S311 - spreads load, guards nothing
+    )
+    match decision:
+        case Hold():
+            attempt.outcome, attempt.is_route_fault = AttemptOutcome.DEFERRED, True
+            delivery.state, delivery.reason = State.HELD, SENDER_FAILING
+            delivery.next_attempt_at = None
+            _sender_fails(sender, failure, now)
+        case RetryAt(at):
+            attempt.outcome = AttemptOutcome.DEFERRED
+            delivery.state, delivery.reason = State.DEFERRED, failure.cause
+            delivery.next_attempt_at = at
+        case GiveUp(expired):
+            attempt.outcome = AttemptOutcome.DEFERRED if expired else AttemptOutcome.FAILED
+            delivery.state = State.EXPIRED if expired else State.FAILED
+            delivery.reason = "expired" if expired else failure.cause
+            delivery.next_attempt_at = None
+            forget_secrets(delivery)
+        case AskSomeone():
+            raise AssertionError("a refusal is never unknown")
+    if failure_class is not FailureClass.ROUTE_FAULT:
+        _sender_works(sender)
+
+
+def _unknown(delivery: Delivery, attempt: Attempt, failure: Failure) -> None:
+    _note(delivery, attempt, failure)
+    attempt.outcome = AttemptOutcome.UNKNOWN
+    decision = retry.decide_unknown(
+        kind=BY_KEY[delivery.kind], may_be_duplicate=delivery.may_be_duplicate, now=utcnow()
+    )
+    if isinstance(decision, RetryAt):
+        delivery.state, delivery.reason = State.DEFERRED, failure.cause
+        delivery.next_attempt_at = decision.at
+        delivery.may_be_duplicate = True
+    else:
+        delivery.state, delivery.reason = State.UNKNOWN, failure.cause
+        delivery.next_attempt_at = None
+
+
+def _note(delivery: Delivery, attempt: Attempt, failure: Failure) -> None:
+    attempt.phase, attempt.cause = failure.phase.value, failure.cause
+    attempt.code, attempt.enhanced_code = failure.code, failure.enhanced_code
+    attempt.reply = failure.reply or failure.detail
+    delivery.code, delivery.enhanced_code = failure.code, failure.enhanced_code
+    delivery.reply = failure.reply
+
+
+def _tries(delivery: Delivery) -> int:
+    """How often the message itself was tried; route faults burn nothing."""
+    deferred = select(func.count()).where(
+        Attempt.delivery_id == delivery.id,
+        Attempt.outcome == AttemptOutcome.DEFERRED,
+        Attempt.is_route_fault.is_(False),
+    )
+    return (db.session.scalar(deferred) or 0) + 1
+
+
+def _sender_works(sender: Sender | None) -> None:
+    """Note a success; the first one after a failure lets the held mail go."""
+    now = utcnow()
+    if sender is None:
+        return
+    if sender.next_probe_at is not None or sender.consecutive_failures:
+        sender.consecutive_failures = 0
+        sender.next_probe_at = None
+        sender.last_failure_cause = None
+        sender.last_success_at = now
+        jobs.emit("sender_recovered", organization_id=sender.organization_id, sender=str(sender.id))
+    elif sender.last_success_at is None or now - sender.last_success_at > _SUCCESS_NOTED:
+        sender.last_success_at = now
+
+
+def _sender_fails(sender: Sender | None, failure: Failure, now: datetime) -> None:
+    """Pause the sender until its next probe."""
+    if sender is None:
+        return
+    failures = sender.consecutive_failures + 1
+    db.session.execute(
+        update(Sender)
+        .where(Sender.id == sender.id)
+        .values(
+            consecutive_failures=failures,
+            last_failure_at=now,
+            last_failure_cause=failure.cause,
+            next_probe_at=retry.next_probe(failures, now, jitter=random.random()),  # noqa: S311
+        )
+    )
+
+
+def _let_go(delivery: Delivery) -> None:
+    delivery.lease_owner = None
+    delivery.lease_until = None
+    delivery.dot_pending = False

@@ -1,0 +1,144 @@
+"""What a worker does between mails: act on events, release held mail, expire what is too old."""
+
+import uuid
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, or_, select, update
+
+from portal.clock import utcnow
+from portal.delivery.models import Delivery, DeliverySecret, State
+from portal.delivery.settling import SENDER_FAILING
+from portal.extensions import db
+from portal.identity.models import Organization
+from portal.jobs import Event
+from portal.kinds import BY_KEY, Priority
+from portal.settings import effective
+from portal.settings.effective import NoSenderReason, Resolved
+from portal.settings.models import MailSettings, Mode, Sender
+
+_WAITING = (State.QUEUED, State.DEFERRED, State.HELD)
+_NO_SENDER = [reason.value for reason in NoSenderReason] + ["secret_does_not_open"]
+
+
+def handle_events() -> int:
+    """Act on every event row and delete it, in one transaction. Returns how many there were."""
+    events = db.session.scalars(
+        select(Event).order_by(Event.id).limit(200).with_for_update(skip_locked=True)
+    ).all()
+    for event in events:
+        _handle(event)
+        db.session.delete(event)
+    db.session.commit()
+    return len(events)
+
+
+def probe_paused_senders() -> None:
+    """Let one held mail of each paused sender try whether its server is back, and commit."""
+    now = utcnow()
+    due = db.session.scalars(select(Sender).where(Sender.next_probe_at <= now)).all()
+    for sender in due:
+        oldest = db.session.scalar(
+            select(Delivery.id)
+            .where(
+                Delivery.state == State.HELD,
+                Delivery.reason == SENDER_FAILING,
+                Delivery.sender_id == sender.id,
+            )
+            .order_by(Delivery.priority, Delivery.id)
+            .limit(1)
+        )
+        if oldest is not None:
+            _queue(Delivery.id == oldest, now)
+    db.session.commit()
+
+
+def expire() -> None:
+    """End what outlived its lifetime while waiting, and commit."""
+    expired = update(Delivery).where(Delivery.state.in_(_WAITING), Delivery.expires_at <= utcnow())
+    db.session.execute(expired.values(state=State.EXPIRED, reason="expired", next_attempt_at=None))
+    db.session.commit()
+
+
+def cancel_waiting(payload_id: uuid.UUID, reason: str) -> None:
+    """Cancel what of a notification has not left yet; the caller commits."""
+    _cancel(Delivery.payload_id == payload_id, reason)
+
+
+def release_stranded() -> None:
+    """Queue held mail whose cause is gone without an event having said so, and commit.
+
+    A change may be committed between the look at the settings and the commit that held the mail.
+    """
+    now = utcnow()
+    paused = select(Sender.id).where(Sender.next_probe_at.is_not(None))
+    failing = Delivery.reason == SENDER_FAILING
+    _queue(failing & Delivery.sender_id.not_in(paused), now)
+    held = select(Delivery.organization_id).where(
+        Delivery.state == State.HELD, Delivery.reason.in_(_NO_SENDER)
+    )
+    for organization_id in db.session.scalars(held.distinct().limit(500)).all():
+        organization = db.session.get(Organization, organization_id) if organization_id else None
+        for kind in (BY_KEY["alert.raised"], BY_KEY["security.invitation"]):
+            if isinstance(effective.resolve(organization, kind), Resolved):
+                security = Delivery.priority == int(Priority.SECURITY)
+                same_route = security if kind.is_security or organization is None else ~security
+                waits = Delivery.reason.in_(_NO_SENDER) & same_route
+                _queue((Delivery.organization_id == organization_id) & waits, now)
+    db.session.commit()
+
+
+def _handle(event: Event) -> None:
+    now = utcnow()
+    match event.topic:
+        case "sender_changed":
+            _release(event.organization_id, now)
+        case "sender_recovered":
+            sender = uuid.UUID(event.data["sender"])
+            _queue((Delivery.sender_id == sender) & (Delivery.reason == SENDER_FAILING), now)
+        case "organization_deleted":
+            _cancel(Delivery.organization_id == event.organization_id, "organization_deleted")
+        case "person_removed":
+            person = uuid.UUID(event.data["user_id"])
+            _cancel(
+                (Delivery.organization_id == event.organization_id) & (Delivery.user_id == person),
+                "not_a_member",
+            )
+
+
+def _release(organization_id: uuid.UUID | None, now: datetime) -> None:
+    """Settings changed: what waited for them may try again."""
+    waits_for_settings = Delivery.reason.in_([*_NO_SENDER, SENDER_FAILING])
+    if organization_id is not None:
+        _queue((Delivery.organization_id == organization_id) & waits_for_settings, now)
+        return
+    own = select(MailSettings.organization_id).where(
+        MailSettings.mode == Mode.OWN, MailSettings.organization_id.is_not(None)
+    )
+    by_host = or_(
+        Delivery.organization_id.is_(None),
+        Delivery.organization_id.not_in(own),
+        Delivery.priority == int(Priority.SECURITY),
+    )
+    _queue(by_host & waits_for_settings, now)
+
+
+def _queue(condition: ColumnElement[bool], now: datetime) -> None:
+    db.session.execute(
+        update(Delivery)
+        .where(Delivery.state == State.HELD, condition)
+        .values(state=State.QUEUED, reason=None, next_attempt_at=now)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _cancel(condition: ColumnElement[bool], reason: str) -> None:
+    db.session.execute(
+        update(Delivery)
+        .where(Delivery.state.in_(_WAITING), condition)
+        .values(state=State.CANCELLED, reason=reason, next_attempt_at=None)
+        .execution_options(synchronize_session=False)
+    )
+    cancelled = select(Delivery.id).where(Delivery.state == State.CANCELLED, condition)
+    db.session.execute(
+        DeliverySecret.__table__.delete().where(DeliverySecret.delivery_id.in_(cancelled))
+    )

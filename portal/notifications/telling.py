@@ -1,0 +1,67 @@
+"""Turning recipients into deliveries, and writing down who was left out."""
+
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from portal.delivery.models import Delivery, Payload
+from portal.delivery.outbox import Addressee, enqueue
+from portal.extensions import db
+from portal.identity.models import Organization
+from portal.kinds import Kind
+from portal.notifications.models import LeftOut
+from portal.notifications.recipients import Chosen, Omitted, Recipients
+
+Secrets = Callable[[Chosen], Mapping[str, str]]
+
+
+def tell(
+    organization: Organization,
+    kind: Kind,
+    recipients: Recipients,
+    *,
+    data: Mapping[str, Any],
+    requested_from: str | None,
+    resource: str | None = None,
+    resource_url: str | None = None,
+    expires_at: datetime | None = None,
+    thread: str | None = None,
+    secrets: Secrets | None = None,
+) -> tuple[Payload, list[Delivery]]:
+    """Enqueue a letter for everyone chosen, in the caller's transaction. Raises Invalid."""
+    payload, deliveries = enqueue(
+        organization,
+        kind,
+        data=data,
+        addressees=[_addressee(chosen, secrets) for chosen in recipients.chosen],
+        requested_from=requested_from,
+        resource=resource,
+        resource_url=resource_url,
+        expires_at=expires_at,
+        thread=thread,
+    )
+    for omitted in recipients.omitted:
+        db.session.add(_left_out(organization, payload.id, omitted))
+    return payload, deliveries
+
+
+def _addressee(chosen: Chosen, secrets: Secrets | None) -> Addressee:
+    person = chosen.person
+    return Addressee(
+        chosen.address,
+        user_id=person.user_id if person else None,
+        language=person.language if person else None,
+        timezone=person.timezone if person else "UTC",
+        secrets=secrets(chosen) if secrets else {},
+    )
+
+
+def _left_out(organization: Organization, notification_id: uuid.UUID, omitted: Omitted) -> LeftOut:
+    return LeftOut(
+        organization_id=organization.id,
+        notification_id=notification_id,
+        user_id=omitted.user_id,
+        entry=omitted.entry,
+        reason=omitted.reason.value,
+    )

@@ -1,0 +1,233 @@
+"""What applies to an organization: each identity value with its origin, and one whole bundle.
+
+Identity inherits field by field; a sender never does. `resolve` returns one bundle tagged with
+its owner, or the reason why there is none.
+"""
+
+import dataclasses
+import uuid
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import select
+
+from portal.extensions import db
+from portal.identity.models import Organization, OrganizationState
+from portal.kinds import Kind
+from portal.settings import binding
+from portal.settings.mail_rules import HOST_KEYS, IDENTITY_KEYS, ORGANIZATION_KEYS
+from portal.settings.models import MailSettings, Mode, Sender, SenderVersion, VersionState
+from portal.settings.scope import HOST, Scope
+from portal.settings.sender_rules import VALUE_KEYS, SenderValues
+from portal.smtp.values import Bundle
+
+PRODUCT = "Gatepost"
+_CONSTANTS = {"language": "en", "retention_days": 90}
+# An organization's replies never go to the platform unless it says so.
+_NOT_INHERITED = {"reply_to"}
+
+
+class Origin(StrEnum):
+    HOST = "host"
+    ORGANIZATION = "organization"
+
+
+class NoSenderReason(StrEnum):
+    """Why nothing can be sent now. `mail_off` suppresses new mail; the others hold it."""
+
+    MAIL_OFF = "mail_off"
+    HOST_OFF = "host_mail_off"
+    NOT_CONFIGURED = "not_configured"
+    NOT_ACTIVE = "sender_not_active"
+    NOT_ALLOWED = "own_senders_not_allowed"
+    SUSPENDED = "organization_suspended"
+
+
+@dataclass(frozen=True)
+class Value:
+    """One effective value and the scope it comes from."""
+
+    value: Any
+    origin: Origin
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """The whole bundle to send with, whose it is, and the identity in front of it."""
+
+    bundle: Bundle
+    sender_id: uuid.UUID
+    level: Origin
+    from_name: str
+    reply_to: str | None
+
+
+@dataclass(frozen=True)
+class NoSender:
+    reason: NoSenderReason
+
+
+def settings_of(scope: Scope) -> MailSettings:
+    """The scope's row; a transient one with the defaults where none was saved yet."""
+    found = db.session.scalar(select(MailSettings).where(MailSettings.scope == scope.key))
+    return found or new_settings(scope)
+
+
+def new_settings(scope: Scope) -> MailSettings:
+    """The defaults of a scope, not added to the session."""
+    return MailSettings(
+        organization_id=scope.organization_id,
+        scope=scope.key,
+        revision=1,
+        enabled=True,
+        mode=Mode.INHERIT,
+        fallback=False,
+        own_senders_allowed=True,
+        fallback_allowed=True,
+        allowed_destinations=[],
+    )
+
+
+def platform_name() -> str:
+    """What the host calls itself; the product's name until it was given one."""
+    return settings_of(HOST).display_name or PRODUCT
+
+
+def identity(organization: Organization | None) -> dict[str, Value]:
+    """The identity fields that apply, each with its origin."""
+    host = settings_of(HOST)
+    own = settings_of(Scope.of(organization)) if organization else None
+    values = {}
+    for key in IDENTITY_KEYS:
+        mine = getattr(own, key) if own is not None else None
+        if mine is not None:
+            values[key] = Value(mine, Origin.ORGANIZATION)
+        elif own is not None and key in _NOT_INHERITED:
+            values[key] = Value(None, Origin.HOST)
+        else:
+            theirs = getattr(host, key)
+            values[key] = Value(_CONSTANTS.get(key) if theirs is None else theirs, Origin.HOST)
+    return values
+
+
+def described(organization: Organization | None) -> dict[str, Value]:
+    """Every mail setting of a scope as the API shows it."""
+    scope = Scope.of(organization)
+    settings = settings_of(scope)
+    own = Origin.HOST if scope.is_host else Origin.ORGANIZATION
+    values = {
+        key: Value(_plain(getattr(settings, key)), own)
+        for key in (HOST_KEYS if scope.is_host else ORGANIZATION_KEYS)
+        if key not in IDENTITY_KEYS and key != "default_sender"
+    }
+    if not scope.is_host and settings.daily_cap is None:
+        values["daily_cap"] = Value(settings_of(HOST).daily_cap, Origin.HOST)
+    default = default_sender(scope)
+    values["default_sender"] = Value(default.name if default else None, own)
+    return identity(organization) | values
+
+
+def default_sender(scope: Scope) -> Sender | None:
+    """The scope's default sender, or None: not configured."""
+    default_id = settings_of(scope).default_sender_id
+    return db.session.get(Sender, default_id) if default_id else None
+
+
+def version_of(sender: Sender, state: VersionState) -> SenderVersion | None:
+    """The version in that state; there is at most one active and one draft."""
+    return next((version for version in sender.versions if version.state is state), None)
+
+
+def values_of(version: SenderVersion) -> SenderValues:
+    return SenderValues(**{key: getattr(version, key) for key in VALUE_KEYS})
+
+
+def resolve(organization: Organization | None, kind: Kind) -> Resolved | NoSender:
+    """Which sender a mail leaves by at this moment, and as whom.
+
+    Security mail (accounts belong to the host) always leaves by the host's sender with the
+    host's identity, whatever the organization chose.
+    """
+    if organization is None or kind.is_security:
+        return _host_sender(None)
+    if organization.state is OrganizationState.SUSPENDED:
+        return NoSender(NoSenderReason.SUSPENDED)
+    settings = settings_of(Scope.of(organization))
+    if settings.mode is Mode.OFF:
+        return NoSender(NoSenderReason.MAIL_OFF)
+    if settings.mode is Mode.INHERIT:
+        return _host_sender(organization)
+    if not settings.own_senders_allowed:
+        return NoSender(NoSenderReason.NOT_ALLOWED)
+    return _own_sender(organization, settings)
+
+
+def resolve_sender(sender: Sender, organization: Organization | None) -> Resolved | NoSender:
+    """The named sender itself, for mail that must leave by it."""
+    version = version_of(sender, VersionState.ACTIVE)
+    if version is None or not sender.enabled:
+        return NoSender(NoSenderReason.NOT_ACTIVE)
+    owner = Scope(sender.organization_id)
+    bundle = bundle_of(owner, sender, version)
+    if organization is None:
+        return Resolved(bundle, sender.id, Origin.HOST, bundle.display_name, bundle.reply_to)
+    settings = settings_of(Scope.of(organization))
+    if owner.is_host:
+        name = f"{settings.display_name or organization.name} (via {_platform(bundle)})"
+        return Resolved(bundle, sender.id, Origin.HOST, name, settings.reply_to)
+    return Resolved(
+        bundle,
+        sender.id,
+        Origin.ORGANIZATION,
+        settings.display_name or bundle.display_name,
+        settings.reply_to or bundle.reply_to,
+    )
+
+
+def bundle_of(scope: Scope, sender: Sender, version: SenderVersion) -> Bundle:
+    """The whole bundle with its secret opened. Raises VaultError where it does not open here."""
+    values = values_of(version)
+    secret = (
+        binding.unseal(version.secret, scope=scope, sender_id=sender.id, values=values)
+        if version.secret
+        else None
+    )
+    return bundle_from(
+        scope, sender.name, values, secret, version=f"{sender.name}/{version.number}"
+    )
+
+
+def bundle_from(
+    scope: Scope, name: str, values: SenderValues, secret: str | None, *, version: str | None = None
+) -> Bundle:
+    """A bundle of values that need not be stored."""
+    wanted = {field.name for field in dataclasses.fields(Bundle)}
+    shared = {key: getattr(values, key) for key in VALUE_KEYS if key in wanted}
+    return Bundle(owner=scope.key, name=name, secret=secret, version=version, **shared)
+
+
+def _host_sender(organization: Organization | None) -> Resolved | NoSender:
+    if not settings_of(HOST).enabled:
+        return NoSender(NoSenderReason.HOST_OFF)
+    sender = default_sender(HOST)
+    if sender is None:
+        return NoSender(NoSenderReason.NOT_CONFIGURED)
+    return resolve_sender(sender, organization)
+
+
+def _own_sender(organization: Organization, settings: MailSettings) -> Resolved | NoSender:
+    if settings.default_sender_id is None:
+        return NoSender(NoSenderReason.NOT_CONFIGURED)
+    sender = db.session.get(Sender, settings.default_sender_id)
+    if sender is None or not sender.enabled:
+        return NoSender(NoSenderReason.NOT_CONFIGURED)
+    return resolve_sender(sender, organization)
+
+
+def _platform(bundle: Bundle) -> str:
+    return settings_of(HOST).display_name or bundle.display_name
+
+
+def _plain(value: Any) -> Any:
+    return value.value if isinstance(value, StrEnum) else value

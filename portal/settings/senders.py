@@ -1,0 +1,377 @@
+"""Saving and removing senders: versions, activation, and the rule that binds a secret."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+
+from portal import jobs
+from portal.audit import log as audit
+from portal.audit.log import Actor
+from portal.clock import utcnow
+from portal.extensions import db
+from portal.settings import binding, changes, effective, sender_rules
+from portal.settings.models import PassedTest, Sender, SenderVersion, VersionState
+from portal.settings.scope import Scope
+from portal.settings.sender_rules import SenderValues
+from portal.smtp.values import Authentication
+from portal.validation import Invalid, Stale, one_line
+
+# A pass counts for what is saved within this time.
+_PASS_LASTS = timedelta(minutes=30)
+# A change of one of these needs a new test; until it passes the active version sends on.
+_TESTED = (
+    "server",
+    "port",
+    "encryption",
+    "verify",
+    "ca",
+    "authentication",
+    "username",
+    "domain",
+    "from_address",
+    "allow_clear_login",
+)
+
+
+@dataclass(frozen=True)
+class Keep:
+    """Keep the stored secret, if the destination is still the one it was given for."""
+
+
+@dataclass(frozen=True)
+class Replace:
+    secret: str = dataclasses.field(repr=False)
+
+
+@dataclass(frozen=True)
+class Clear:
+    """Forget the stored secret."""
+
+
+SecretChange = Keep | Replace | Clear
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Values that passed the rules, with the secret that may go with them, before any save."""
+
+    values: SenderValues
+    secret: str | None = dataclasses.field(repr=False)
+    secret_change: SecretChange = dataclasses.field(default_factory=Keep)
+
+
+@dataclass(frozen=True)
+class Saved:
+    sender: Sender
+    version: SenderVersion
+    changed: bool
+
+
+def all_of(scope: Scope) -> list[Sender]:
+    """The scope's senders by priority, then name."""
+    return list(
+        db.session.scalars(
+            select(Sender).where(Sender.scope == scope.key).order_by(Sender.priority, Sender.name)
+        )
+    )
+
+
+def find(scope: Scope, name: str) -> Sender | None:
+    return db.session.scalar(select(Sender).where(Sender.scope == scope.key, Sender.name == name))
+
+
+def shown_version(sender: Sender) -> SenderVersion:
+    """What a page shows: the draft if there is one, else the active version."""
+    draft = effective.version_of(sender, VersionState.DRAFT)
+    return draft or effective.version_of(sender, VersionState.ACTIVE) or sender.versions[-1]
+
+
+def candidate(
+    scope: Scope,
+    sender: Sender | None,
+    raw: Mapping[str, Any],
+    *,
+    secret: SecretChange,
+    actor: Actor,
+) -> Candidate:
+    """Check unsaved values and find the secret that may go with them; changes nothing.
+
+    Raises Invalid; also where a stored secret would go to another destination.
+    """
+    current = shown_version(sender) if sender else None
+    base = effective.values_of(current) if current else None
+    values = sender_rules.parse(raw, base=base, at_host=scope.is_host, by_host=actor.is_host)
+    clear = _clear_secret(scope, sender, current, values, secret)
+    if values.authentication is Authentication.NONE:
+        return Candidate(values, None, Clear())
+    if not clear:
+        raise Invalid.field("password", "Enter the password or authorization code.")
+    return Candidate(values, clear, secret)
+
+
+def save(
+    scope: Scope,
+    name: str,
+    raw: Mapping[str, Any],
+    *,
+    secret: SecretChange,
+    actor: Actor,
+    sender: Sender | None = None,
+    activate: bool | None = None,
+    revision: int | None = None,
+) -> Saved:
+    """Create a sender, or write a new version of one.
+
+    The version is active when its bundle passed a test in the last 30 minutes, when nothing that
+    needs a test changed, or when the host's side says `activate`; else it is a draft and the
+    active version, if any, sends on. `activate` False makes a draft. Raises Invalid and Stale.
+    """
+    if activate and not actor.is_host:
+        raise Invalid.field(
+            "active", "Only a system administrator may activate an untested sender."
+        )
+    if sender is not None:
+        db.session.refresh(sender, with_for_update=True)
+        if revision is not None and revision != sender.revision:
+            raise Stale
+    checked = candidate(scope, sender, raw, secret=secret, actor=actor)
+    before = shown_version(sender) if sender else None
+    sender = sender or _new_sender(scope, name)
+    renamed = _rename(scope, sender, name)
+    prioritised = _set_own_fields(sender, raw)
+    state = _state_for(scope, sender, checked, activate)
+    if before is not None and _is_same(before, checked, state) and not renamed and not prioritised:
+        return Saved(sender, before, False)
+    version = _write_version(scope, sender, checked, state, before)
+    _become(sender, version)
+    _record(scope, sender, before, version, checked, actor)
+    return Saved(sender, version, True)
+
+
+def activate(scope: Scope, sender: Sender, *, actor: Actor) -> None:
+    """Make the draft active: for a system administrator, or after a passed test."""
+    draft = effective.version_of(sender, VersionState.DRAFT)
+    if draft is None:
+        return
+    if not actor.is_host and not _stored_pass(scope, sender, draft):
+        raise Invalid.field(
+            "active", "Send a test mail first; only a system administrator may skip the test."
+        )
+    draft.state = VersionState.ACTIVE
+    _become(sender, draft)
+    _tell(scope, sender, "sender.activated", actor, {})
+
+
+def delete(scope: Scope, sender: Sender, *, actor: Actor) -> None:
+    """Delete a sender and its secret. Was it the default, the scope is then not configured."""
+    settings = changes.locked(scope)
+    if settings.default_sender_id == sender.id:
+        settings.default_sender_id = None
+        settings.revision += 1
+    _tell(scope, sender, "sender.deleted", actor, {"name": {"before": sender.name, "after": None}})
+    db.session.flush()
+    db.session.delete(sender)
+
+
+def remember_pass(scope: Scope, checked: Candidate) -> None:
+    """Note that this very bundle got the server's final 250."""
+    db.session.add(
+        PassedTest(scope=scope.key, digest=binding.digest(scope, checked.values, checked.secret))
+    )
+
+
+def _clear_secret(
+    scope: Scope,
+    sender: Sender | None,
+    current: SenderVersion | None,
+    values: SenderValues,
+    change: SecretChange,
+) -> str | None:
+    if isinstance(change, Replace):
+        return change.secret
+    if isinstance(change, Clear) or sender is None or current is None or not current.secret:
+        return None
+    if values.authentication is Authentication.NONE:
+        return None
+    stored_for = effective.values_of(current)
+    if binding.destination(scope, stored_for) != binding.destination(scope, values):
+        raise Invalid.field(
+            "password",
+            f"Enter the password again: the stored one goes to {stored_for.server}:"
+            f"{stored_for.port} as {stored_for.login_name} only, and that was changed.",
+        )
+    return binding.unseal(current.secret, scope=scope, sender_id=sender.id, values=stored_for)
+
+
+def _new_sender(scope: Scope, name: str) -> Sender:
+    sender = Sender(organization_id=scope.organization_id, scope=scope.key, name=_name(name))
+    sender.revision = 0
+    db.session.add(sender)
+    try:
+        with db.session.begin_nested():
+            db.session.flush()
+    except IntegrityError:
+        raise _taken(name) from None
+    settings = changes.locked(scope)
+    others = select(func.count()).where(Sender.scope == scope.key, Sender.id != sender.id)
+    if settings.default_sender_id is None and db.session.scalar(others) == 0:
+        settings.default_sender_id = sender.id
+    return sender
+
+
+def _name(name: str) -> str:
+    text = one_line("name", name, longest=100)
+    if not text or "/" in text:
+        raise Invalid.field("name", "Name this sender, for example main, without a slash.")
+    return text
+
+
+def _rename(scope: Scope, sender: Sender, name: str) -> bool:
+    wanted = _name(name)
+    if wanted == sender.name:
+        return False
+    if find(scope, wanted) is not None:
+        raise _taken(wanted)
+    sender.name = wanted
+    return True
+
+
+def _taken(name: str) -> Invalid:
+    return Invalid.field("name", f"There is a sender named {name} already; choose another name.")
+
+
+def _set_own_fields(sender: Sender, raw: Mapping[str, Any]) -> bool:
+    """What belongs to the sender and not to a version of its bundle."""
+    changed = False
+    if "priority" in raw and raw["priority"] not in (None, ""):
+        text = str(raw["priority"]).strip()
+        if not text.isascii() or not text.isdigit() or not 0 <= int(text) <= 10_000:
+            raise Invalid.field("priority", "Enter a whole number from 0 to 10000.")
+        changed = sender.priority != int(text)
+        sender.priority = int(text)
+    return changed
+
+
+def _state_for(
+    scope: Scope, sender: Sender, checked: Candidate, activate: bool | None
+) -> VersionState:
+    if activate is not None:
+        return VersionState.ACTIVE if activate else VersionState.DRAFT
+    active = effective.version_of(sender, VersionState.ACTIVE)
+    if active is not None and not isinstance(checked.secret_change, Replace):
+        old = effective.values_of(active)
+        if all(getattr(old, key) == getattr(checked.values, key) for key in _TESTED):
+            return VersionState.ACTIVE
+    return VersionState.ACTIVE if _has_passed(scope, checked) else VersionState.DRAFT
+
+
+def _has_passed(scope: Scope, checked: Candidate) -> bool:
+    digest = binding.digest(scope, checked.values, checked.secret)
+    return (
+        db.session.scalar(
+            select(PassedTest.id).where(
+                PassedTest.scope == scope.key,
+                PassedTest.digest == digest,
+                PassedTest.at > utcnow() - _PASS_LASTS,
+            )
+        )
+        is not None
+    )
+
+
+def _stored_pass(scope: Scope, sender: Sender, version: SenderVersion) -> bool:
+    values = effective.values_of(version)
+    secret = (
+        binding.unseal(version.secret, scope=scope, sender_id=sender.id, values=values)
+        if version.secret
+        else None
+    )
+    return _has_passed(scope, Candidate(values, secret))
+
+
+def _is_same(before: SenderVersion, checked: Candidate, state: VersionState) -> bool:
+    same_secret = not isinstance(checked.secret_change, Replace)
+    if isinstance(checked.secret_change, Clear):
+        same_secret = before.secret is None
+    return same_secret and before.state is state and effective.values_of(before) == checked.values
+
+
+def _write_version(
+    scope: Scope,
+    sender: Sender,
+    checked: Candidate,
+    state: VersionState,
+    before: SenderVersion | None,
+) -> SenderVersion:
+    sealed = (
+        binding.seal(checked.secret, scope=scope, sender_id=sender.id, values=checked.values)
+        if checked.secret
+        else None
+    )
+    kept = isinstance(checked.secret_change, Keep) and before is not None
+    sender.revision += 1
+    version = SenderVersion(
+        organization_id=scope.organization_id,
+        number=sender.revision,
+        state=state,
+        secret=sealed,
+        secret_set_at=(before.secret_set_at if kept and before else utcnow()) if sealed else None,
+        **{key: getattr(checked.values, key) for key in sender_rules.VALUE_KEYS},
+    )
+    sender.versions.append(version)
+    return version
+
+
+def _become(sender: Sender, version: SenderVersion) -> None:
+    """At most one draft and one active version; an older active one is retired."""
+    for other in list(sender.versions):
+        if other is version:
+            continue
+        if other.state is VersionState.DRAFT:
+            sender.versions.remove(other)
+        elif version.state is VersionState.ACTIVE and other.state is VersionState.ACTIVE:
+            other.state = VersionState.RETIRED
+            # A retired version is history; its secret is not needed any more.
+            other.secret = None
+    if version.state is VersionState.ACTIVE:
+        sender.consecutive_failures = 0
+        sender.last_failure_cause = None
+        sender.next_probe_at = None
+
+
+def _record(
+    scope: Scope,
+    sender: Sender,
+    before: SenderVersion | None,
+    version: SenderVersion,
+    checked: Candidate,
+    actor: Actor,
+) -> None:
+    old = dataclasses.asdict(effective.values_of(before)) if before else {}
+    difference = audit.difference(old, dataclasses.asdict(checked.values))
+    if isinstance(checked.secret_change, Replace):
+        done = "replaced" if before and before.secret_set_at else "set"
+        difference["secret"] = {"after": done}
+    elif isinstance(checked.secret_change, Clear) and before and before.secret_set_at:
+        difference["secret"] = {"after": "cleared"}
+    difference["state"] = {"before": before and before.state, "after": version.state}
+    _tell(scope, sender, "sender.changed" if before else "sender.created", actor, difference)
+
+
+def _tell(
+    scope: Scope, sender: Sender, action: str, actor: Actor, difference: Mapping[str, Any]
+) -> None:
+    audit.record(
+        actor,
+        action,
+        organization_id=scope.organization_id,
+        object_type="sender",
+        object_id=sender.id,
+        changes=difference,
+    )
+    jobs.emit("sender_changed", organization_id=scope.organization_id)
