@@ -1,8 +1,8 @@
 """Components as pages get them: sound markup, what was typed kept, secrets never, words for all."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
-from types import SimpleNamespace
 
 import pytest
 from flask import Flask, render_template_string, url_for
@@ -262,9 +262,7 @@ def test_markup_of_another_component_stands_in_facts(app: Flask) -> None:
 
 def test_a_report_without_failure_is_passed(app: Flask) -> None:
     source = "{% from 'components/report.html' import test_report %}{{ test_report(report) }}"
-    report = SimpleNamespace(
-        passed=True, sent=True, steps=(), failure=None, capabilities=(), tls=None, transcript=()
-    )
+    report = replace(gallery.failed_report(), passed=True, sent=True, steps=(), failure=None)
     with app.test_request_context():
         page = render_template_string(source, report=report)
     assert "Passed" in page

@@ -23,6 +23,7 @@ from wtforms.fields.choices import SelectChoice
 from wtforms.validators import DataRequired, Optional
 
 from portal import resources
+from portal.delivery.report import Report, ReportFailure, Step
 from portal.smtp.rules import Repair
 from portal.smtp.values import Encryption
 from portal.web import headers, navigation, presentation
@@ -174,32 +175,35 @@ def _error(status: int) -> Response:
     return Response(page, status)
 
 
-def failed_report() -> SimpleNamespace:
-    steps = [
-        SimpleNamespace(step="dns", ok=True, ms=12, detail="smtp.exmail.qq.com has 2 addresses"),
-        SimpleNamespace(step="connect", ok=True, ms=31, detail="203.0.113.57:465"),
-        SimpleNamespace(step="tls", ok=True, ms=88, detail="TLS 1.3, certificate checked"),
-        SimpleNamespace(step="auth", ok=False, ms=902, detail=None),
-        SimpleNamespace(step="mail", ok=None, ms=None, detail=None),
-    ]
-    failure = SimpleNamespace(
-        step="auth",
-        code=535,
-        enhanced_code=None,
-        reply="<b>Error</b>: authentication failed",
-        say="The server refuses this user name or password.",
-        cure=("Sign in at exmail.qq.com.", "Make a client-specific password.", "Paste it."),
-        repairs=(Repair("Use STARTTLS on 587", encryption=Encryption.STARTTLS, port=587),),
-    )
-    transcript = ("S: 220 smtp.qq.com", "C: AUTH PLAIN ••••", "S: 535 Error: authentication failed")
-    return SimpleNamespace(
+def failed_report() -> Report:
+    return Report(
         passed=False,
         sent=False,
-        steps=steps,
-        failure=failure,
-        capabilities=("PIPELINING",),
+        steps=(
+            Step("dns", True, 12, "smtp.exmail.qq.com has 2 addresses"),
+            Step("connect", True, 31, "203.0.113.57:465"),
+            Step("tls", True, 88, "TLS 1.3, certificate checked"),
+            Step("auth", False, 902),
+            Step("mail"),
+        ),
+        failure=ReportFailure(
+            step="auth",
+            cause="auth_refused",
+            say="The server refuses this user name or password.",
+            cure="Make a client-specific password and paste it into the form.",
+            code=535,
+            reply="<b>Error</b>: authentication failed",
+            repairs=(Repair("Use STARTTLS on 587", encryption=Encryption.STARTTLS, port=587),),
+        ),
+        capabilities=("PIPELINING", "AUTH LOGIN PLAIN"),
         tls=None,
-        transcript=transcript,
+        transcript=(
+            "S: 220 smtp.qq.com",
+            "C: AUTH PLAIN ****",
+            "S: 535 Error: authentication failed",
+        ),
+        started_at=AT,
+        ms=1090,
     )
 
 
