@@ -62,7 +62,7 @@ class Browser:
     def _checked(self, response: TestResponse, path: str, status: int) -> "Page":
         where = f"{response.request.method} {path}"
         assert response.status_code == status, (
-            f"{where} answered {response.status_code}, not {status}:\n{response.text[:3000]}"
+            f"{where} answered {response.status_code}, not {status}: {_readable(response)}"
         )
         assert response.mimetype == "text/html", f"{where} is {response.mimetype}, not a page"
         document = parse(response)
@@ -128,6 +128,13 @@ class Page:
         assert found, f"no link {link!r} on {self.path}; there are {known}"
         target = urljoin(self.path, found[0].attrs["href"] or "")
         return self.browser.open(_on_this_site(target), status=status)
+
+
+def _readable(response: TestResponse) -> str:
+    """What a page says, or the raw answer where it is none. A traceback stands in the log below."""
+    if response.mimetype != "text/html":
+        return response.text[:2000]
+    return " ".join(text_of(main) for main in parse(response).query("main"))[:2000]
 
 
 def _on_this_site(address: str) -> str:

@@ -12,7 +12,7 @@ from tests.architecture.source import Import, Module, functions, imports, module
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("cli", "__main__"),
     ("app",),
-    ("web", "demo"),
+    ("web", "demo", "background"),
     ("records",),
     ("notifications",),
     ("delivery",),
