@@ -3,13 +3,17 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 from portal.destinations import Forbidden, NameNotFound
+from portal.smtp.blocking import open_session
 from portal.smtp.observing import Step
-from portal.smtp.values import Authentication, Bundle, Encryption
+from portal.smtp.values import Authentication, Bundle, Encryption, Failure, SessionFailed
 from tests.smtp_server import SmtpServer
 
 SECRET = "correct horse battery staple"
 USER = "portal@acme.test"
+ACCOUNTS = {USER: SECRET}
 
 
 @dataclass(frozen=True)
@@ -57,3 +61,10 @@ def bundle_for(server: SmtpServer, /, **changes: Any) -> Bundle:
     if server.auth is not None:
         values |= {"authentication": Authentication.PASSWORD, "username": USER, "secret": SECRET}
     return Bundle(**values | changes)
+
+
+def failure_of(bundle: Bundle, guard: FixedGuard | None = None) -> Failure:
+    """Why no session opens with the bundle; fails the test where one does."""
+    with pytest.raises(SessionFailed) as raised:
+        open_session(bundle, guard=guard or FixedGuard())
+    return raised.value.failure

@@ -118,7 +118,8 @@ def describe(tls: Tls) -> str:
 
 def _trust(context: ssl.SSLContext, ca: str) -> None:
     try:
-        context.load_verify_locations(cadata=ca)
+        # Text between the blocks is a comment, in whatever language.
+        context.load_verify_locations(cadata=ca.encode("ascii", "ignore").decode())
     except (ssl.SSLError, ValueError) as problem:
         raise UnreadableAuthority("the certificate authority is not a PEM certificate") from problem
 

@@ -1,25 +1,22 @@
 """Transactions on a session against real sockets: what is accepted, refused and unknown."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from time import sleep
-from typing import Any
 
 import pytest
 
 from portal.smtp.blocking import Session, open_session
 from portal.smtp.causes import Cause
-from portal.smtp.values import (
-    Accepted,
-    Outcome,
-    Phase,
-    Refused,
-    SessionFailed,
-    Unknown,
+from portal.smtp.values import Accepted, Phase, SessionFailed
+from tests.portal.smtp.sending import (
+    BIG,
+    BOB,
+    MAIL,
+    PIPELINING_OR_NOT,
+    seen,
+    session_with,
 )
 from tests.smtp_client import SECRET, USER, FixedGuard, Watching, bundle_for
 from tests.smtp_server import (
-    EXTENSIONS,
     SmtpServer,
     drip,
     drop,
@@ -33,42 +30,13 @@ from tests.smtp_server import (
     wait,
 )
 
-BOB = "bob@globex.test"
-MAIL = b"Subject: hello\r\nTo: bob@globex.test\r\n\r\nHello Bob\r\n"
-BIG = MAIL + b"0123456789abcdef" * 64 * 1024 * 16
-WITHOUT_PIPELINING = tuple(name for name in EXTENSIONS if name != "PIPELINING")
-
 
 class LeaseLost(Exception):
     """What a caller raises before the dot."""
 
 
-@contextmanager
-def session_with(server: SmtpServer, **changes: Any) -> Iterator[Session]:
-    limits = {"dot_timeout": 3.0}
-    limits |= {
-        name: changes.pop(name) for name in ("dot_timeout", "slowest_rate") if name in changes
-    }
-    session = open_session(bundle_for(server, **changes), guard=FixedGuard(), **limits)
-    try:
-        yield session
-    finally:
-        session.close()
-
-
 def refuse() -> None:
     raise LeaseLost
-
-
-def seen(outcome: Outcome) -> tuple[str, Phase | None, str | None]:
-    if isinstance(outcome, Accepted):
-        return ("accepted", None, None)
-    return (type(outcome).__name__.lower(), outcome.failure.phase, outcome.failure.cause)
-
-
-@pytest.fixture(params=["pipelining", "one by one"])
-def extensions(request: pytest.FixtureRequest) -> tuple[str, ...]:
-    return EXTENSIONS if request.param == "pipelining" else WITHOUT_PIPELINING
 
 
 @pytest.mark.parametrize("encryption", [None, "starttls", "tls"])
@@ -85,6 +53,7 @@ def test_a_message_arrives_as_it_was_written(encryption):
     assert received.encrypted is (encryption is not None)
 
 
+@PIPELINING_OR_NOT
 def test_many_messages_share_one_session(extensions):
     with SmtpServer(extensions=extensions) as server:
         with session_with(server) as session:
@@ -154,6 +123,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("case", REFUSALS)
+@PIPELINING_OR_NOT
 def test_a_refusal_carries_its_phase_and_the_server_has_no_copy(case, extensions):
     phase_name, behaviour, phase, cause, usable = REFUSALS[case]
     with SmtpServer(extensions=extensions, script={phase_name: [behaviour]}) as server:
@@ -283,6 +253,7 @@ def test_354_without_a_recipient_gets_a_lone_dot():
         assert [m.content for m in server.messages if not m.recipients] == [b""]
 
 
+@PIPELINING_OR_NOT
 def test_a_probe_sends_nothing(extensions):
     watching = Watching()
     with SmtpServer(extensions=extensions) as server:
@@ -304,6 +275,7 @@ def test_a_probe_sends_nothing(extensions):
         ({"rcpt": [drop()]}, Phase.RCPT, Cause.CONNECTION_LOST),
     ],
 )
+@PIPELINING_OR_NOT
 def test_a_probe_names_what_was_refused(script, phase, cause, extensions):
     watching = Watching()
     with SmtpServer(extensions=extensions, script=script) as server:
@@ -335,6 +307,7 @@ def test_a_session_that_the_server_closed_while_idle_hands_nothing_over():
         {"rcpt": [reply("550 who")], "rset": [drop()]},
     ],
 )
+@PIPELINING_OR_NOT
 def test_a_used_session_that_fails_before_it_answers_burns_nothing(script, extensions):
     with SmtpServer(script=script, extensions=extensions) as server:
         with session_with(server) as session:
@@ -344,102 +317,3 @@ def test_a_used_session_that_fails_before_it_answers_burns_nothing(script, exten
                 session.send(USER, BOB, MAIL)
             assert not session.usable
         assert len(server.messages) == before
-
-
-def test_each_recipient_has_its_own_outcome(extensions):
-    script = {
-        "rcpt:later@globex.test": reply("451 4.7.1 grey"),
-        "rcpt:nobody@globex.test": reply("550 5.1.1 who"),
-    }
-    with SmtpServer(script=script, extensions=extensions) as server:
-        with session_with(server) as session:
-            people = (BOB, "later@globex.test", "nobody@globex.test")
-            taken, later, refused = session.send_to(USER, people, MAIL)
-        assert [message.recipients for message in server.messages] == [(BOB,)]
-    assert seen(taken)[0] == "accepted"
-    assert seen(later) == ("refused", Phase.RCPT, Cause.RECIPIENT_TEMPORARY)
-    assert seen(refused) == ("refused", Phase.RCPT, Cause.RECIPIENT_REFUSED)
-
-
-def test_recipients_beyond_the_limit_go_in_the_next_transaction(extensions):
-    people = tuple(f"u{number}@globex.test" for number in range(250))
-    full = reply("452 4.5.3 too many recipients")
-    script = {"rcpt": [*[None] * 150, *[full] * 100]}
-    with SmtpServer(script=script, extensions=extensions) as server:
-        with session_with(server) as session:
-            outcomes = session.send_to(USER, people, MAIL)
-        assert [len(message.recipients) for message in server.messages] == [150, 100]
-    assert {seen(outcome)[0] for outcome in outcomes} == {"accepted"}
-
-
-def test_an_unknown_outcome_holds_for_those_who_were_taken():
-    script = {"rcpt:nobody@globex.test": reply("550 5.1.1 who"), "dot": drop()}
-    with SmtpServer(script=script) as server, session_with(server) as session:
-        taken, refused = session.send_to(USER, (BOB, "nobody@globex.test"), MAIL)
-    assert isinstance(taken, Unknown)
-    assert isinstance(refused, Refused)
-
-
-def test_a_message_over_the_announced_size_is_not_even_tried():
-    with SmtpServer(extensions=("SIZE 100",)) as server:
-        with session_with(server) as session:
-            outcome = session.send(USER, BOB, MAIL + b"x" * 100)
-            assert seen(outcome) == ("refused", Phase.MAIL, Cause.SIZE_EXCEEDED)
-            assert seen(session.send(USER, BOB, MAIL))[0] == "accepted"
-        mails = [command for command in server.commands if command.startswith("MAIL")]
-    assert mails == [f"MAIL FROM:<{USER}> SIZE={len(MAIL)}"]
-
-
-def test_8_bit_content_is_announced():
-    with SmtpServer(extensions=("8BITMIME",)) as server:
-        with session_with(server) as session:
-            session.send(USER, BOB, MAIL + "grüße\r\n".encode())
-        assert f"MAIL FROM:<{USER}> BODY=8BITMIME" in server.commands
-
-
-@pytest.mark.parametrize(
-    ("sender", "recipient", "phase"),
-    [(USER, "josé@globex.test", Phase.RCPT), ("josé@acme.test", BOB, Phase.MAIL)],
-)
-def test_letters_beyond_ascii_need_smtputf8(sender, recipient, phase):
-    with SmtpServer(extensions=()) as server, session_with(server) as session:
-        outcome = session.send(sender, recipient, MAIL)
-        assert seen(outcome) == ("refused", phase, Cause.UTF8_NEEDED)
-    with SmtpServer(extensions=("SMTPUTF8",)) as server:
-        with session_with(server) as session:
-            assert seen(session.send(sender, recipient, MAIL))[0] == "accepted"
-        assert f"MAIL FROM:<{sender}> SMTPUTF8" in server.commands
-
-
-def test_a_domain_beyond_ascii_goes_out_as_punycode():
-    with SmtpServer(extensions=()) as server:
-        with session_with(server) as session:
-            assert seen(session.send(USER, "ann@bücher.test", MAIL))[0] == "accepted"
-        assert server.messages[0].recipients == ("ann@xn--bcher-kva.test",)
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "a@b.test>\r\nRCPT TO:<evil@x.test",
-        "a@b.test> NOTIFY=NEVER",
-        "a b@c.test",
-        "a\x00@b.test",
-        "a@b.test\n",
-        "no-at-sign",
-        "",
-    ],
-)
-def test_an_address_cannot_carry_a_command(address):
-    with SmtpServer() as server:
-        with session_with(server) as session:
-            outcome = session.send(USER, address, MAIL)
-            assert seen(outcome) == ("refused", Phase.RCPT, Cause.RECIPIENT_REFUSED)
-            assert session.usable
-        assert [command.split()[0] for command in server.commands] == ["EHLO", "QUIT"]
-
-
-def test_quoted_and_strange_local_parts_are_written():
-    with SmtpServer() as server, session_with(server) as session:
-        for address in ('"a b"@c.test', "o'neil+x#&y@c.test", '"a>b"@c.test', "a@[192.0.2.1]"):
-            assert seen(session.send("", address, MAIL))[0] == "accepted"
