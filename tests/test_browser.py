@@ -21,8 +21,8 @@ def test_a_wrong_password_stays_on_the_sign_in_page(visit: Browser, cast: Cast) 
     assert page.errors
 
 
-def test_a_page_that_needs_sign_in_leads_there(visit: Browser, cast: Cast) -> None:
-    page = visit.open(f"/organizations/{cast.acme.slug}")
+def test_a_page_that_needs_sign_in_leads_there(visit: Browser) -> None:
+    page = visit.open("/me/profile")
     assert page.path.startswith(SIGN_IN)
 
 
