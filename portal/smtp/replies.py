@@ -104,8 +104,8 @@ class ReplyReader:
         return line.removesuffix(b"\r")
 
     def _finish(self) -> Reply:
-        clean = not any(_UNCLEAN.search(line) for line in self._lines)
-        reply = Reply(int(self._code), tuple(escaped(line) for line in self._lines), clean)
+        clean = all(map(_is_clean, self._lines))
+        reply = Reply(int(self._code), tuple(map(escaped, self._lines)), clean)
         self._forget()
         return reply
 
@@ -117,6 +117,10 @@ class ReplyReader:
 
 def escaped(data: bytes) -> str:
     """Text of at most 500 characters with no control character and nothing but ASCII."""
-    if _UNCLEAN.search(data):
+    if not _is_clean(data):
         data = _UNCLEAN.sub(lambda found: b"\\x%02x" % found[0][0], data)
     return data.decode("ascii")[:LONGEST_SHOWN].replace("\t", " ").strip()
+
+
+def _is_clean(data: bytes) -> bool:
+    return data.isascii() and (data.decode("ascii").isprintable() or not _UNCLEAN.search(data))

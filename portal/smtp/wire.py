@@ -22,12 +22,14 @@ def content_bytes(content: bytes) -> bytes:
     A lone CR or LF becomes a line end of its own, so that no server can read an end of data, or
     a second message, into the content.
     """
-    lines = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    if lines and not lines.endswith(b"\n"):
-        lines += b"\n"
-    if lines.startswith(b"."):
-        lines = b"." + lines
-    return lines.replace(b"\n.", b"\n..").replace(b"\n", b"\r\n")
+    ends = content.count(b"\r\n")
+    if content.count(b"\n") != ends or content.count(b"\r") != ends:
+        content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")
+    if content and not content.endswith(b"\r\n"):
+        content += b"\r\n"
+    if content.startswith(b"."):
+        content = b"." + content
+    return content.replace(b"\r\n.", b"\r\n..")
 
 
 def wire_address(address: str) -> str | None:
