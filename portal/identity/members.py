@@ -62,6 +62,21 @@ def membership_of(organization: Organization, user: User) -> Membership | None:
     )
 
 
+def administrators(organization: Organization) -> list[User]:
+    """The Administrators, by name."""
+    return list(
+        db.session.scalars(
+            select(User)
+            .join(Membership)
+            .where(
+                Membership.organization_id == organization.id,
+                Membership.role == Role.ADMINISTRATOR,
+            )
+            .order_by(User.name, User.id)
+        )
+    )
+
+
 def is_last_administrator(organization: Organization, member: Membership) -> bool:
     """Whether the organization would be left without an Administrator."""
     return member.role is Role.ADMINISTRATOR and _administrators(organization) == [member.id]

@@ -10,11 +10,20 @@ from portal.config import Config
 from portal.delivery import outbox
 from portal.delivery.outbox import Addressee
 from portal.extensions import db
-from portal.identity import administrators, invitations, links, members, throttle, users
+from portal.identity import (
+    administrators,
+    invitations,
+    links,
+    members,
+    organizations,
+    throttle,
+    users,
+)
 from portal.identity.invitations import Invitation
 from portal.identity.models import AccountLink, LinkPurpose, Organization, Role, User
 from portal.settings import changes
 from portal.settings.scope import HOST
+from portal.validation import FieldError, Invalid
 
 _INVITATION = kinds.BY_KEY["security.invitation"]
 _RECOVERY = kinds.BY_KEY["security.password_recovery"]
@@ -43,16 +52,35 @@ def invite(
     return invitation
 
 
-def first_administrator(
-    organization: Organization, *, email: str, name: str, actor: Actor
-) -> Invitation | None:
-    """Give a new organization its first Administrator: who has an account is one at once (None),
-    others are invited. Raises Invalid."""
-    user = users.by_email(email)
+def create_organization(
+    *,
+    name: str,
+    short_name: str,
+    administrator_email: str | None,
+    administrator_name: str,
+    actor: Actor,
+) -> tuple[Organization, Invitation | None]:
+    """A new organization with its first Administrator, if one is named: who has an account is one
+    at once, others are invited. Raises Invalid."""
+    organization = organizations.create(name=name, short_name=short_name, actor=actor)
+    if administrator_email is None:
+        return organization, None
+    user = users.by_email(administrator_email)
     if user is not None and user.password_hash is not None:
         members.add(organization, user, role=Role.ADMINISTRATOR, actor=actor)
-        return None
-    return invite(organization, email=email, name=name, role=Role.ADMINISTRATOR, actor=actor)
+        return organization, None
+    try:
+        return organization, invite(
+            organization,
+            email=administrator_email,
+            name=administrator_name,
+            role=Role.ADMINISTRATOR,
+            actor=actor,
+        )
+    except Invalid as invalid:
+        raise Invalid(
+            FieldError(f"administrator_{error.field}", error.message) for error in invalid.errors
+        ) from None
 
 
 def add_system_administrator(*, email: str, name: str, actor: Actor) -> Invitation | None:

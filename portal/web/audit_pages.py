@@ -186,7 +186,7 @@ def _url(*, drop: tuple[str, ...] = (), **more: str) -> str:
     assert request.endpoint is not None
     kept = {name: value for name in _FILTERS if (value := arguments.text(name))}
     values = {name: value for name, value in kept.items() if name not in drop} | more
-    path = dict(request.view_args or {})
-    if (organization := path.get("organization")) is not None:
-        path["organization"] = organization.slug
-    return url_for(request.endpoint, **path, **values)
+    place: dict[str, Any] = dict(request.view_args or {})
+    if (organization := place.get("organization")) is not None:
+        place["organization"] = organization.slug
+    return url_for(request.endpoint, **(place | values))

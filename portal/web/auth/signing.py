@@ -2,7 +2,7 @@
 
 from urllib.parse import urlsplit
 
-from flask import current_app, request, session, url_for
+from flask import request, session, url_for
 from flask_login import login_user
 from sqlalchemy import select, update
 

@@ -1,1 +1,7 @@
 """The host's pages, for system administrators."""
+
+from portal.web.host import acting as acting
+from portal.web.host import administrators as administrators
+from portal.web.host import api_tokens as api_tokens
+from portal.web.host import audit as audit
+from portal.web.host import organizations as organizations

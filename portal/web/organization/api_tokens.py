@@ -22,9 +22,7 @@ from portal.web.guard import requires
 @requires(Permission.TOKENS_CHANGE)
 def api_tokens(organization: Organization) -> ResponseReturnValue:
     rows = token_pages.rows(tokens.of(organization))
-    return render_template(
-        "organization/api_tokens.html", organization=organization, rows=rows
-    )
+    return render_template("organization/api_tokens.html", organization=organization, rows=rows)
 
 
 @blueprint.route("/api-tokens/new", methods=["GET", "POST"])
