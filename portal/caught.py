@@ -5,7 +5,7 @@ The catcher writes, the pages read; the folder is all they share.
 
 import json
 import os
-import re
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,8 +13,6 @@ from itertools import islice
 from pathlib import Path
 
 from portal.clock import new_id, utcnow
-
-_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class Envelope:
 class CaughtMail:
     """`id` sorts by time. `path` holds the message as it came over the wire (RFC 5322)."""
 
-    id: str
+    id: uuid.UUID
     received_at: datetime
     envelope: Envelope
     path: Path
@@ -40,7 +38,7 @@ class CaughtMail:
 def keep(folder: Path, envelope: Envelope, content: bytes) -> CaughtMail:
     """Store a message durably. A reader sees it whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{new_id().hex}.eml"
+    path = folder / f"{new_id()}.eml"
     about = {
         "received_at": utcnow().isoformat(),
         "server": envelope.server,
@@ -61,10 +59,9 @@ def newest(folder: Path, *, limit: int) -> list[CaughtMail]:
     return list(islice(_all(folder), limit))
 
 
-def find(folder: Path, mail_id: str) -> CaughtMail | None:
-    """The mail of that id, or None; an id that is none cannot name another file."""
+def find(folder: Path, mail_id: uuid.UUID) -> CaughtMail | None:
     path = folder / f"{mail_id}.eml"
-    return _read(path) if _ID.fullmatch(mail_id) and path.is_file() else None
+    return _read(path) if path.is_file() else None
 
 
 def _all(folder: Path) -> Iterator[CaughtMail]:
@@ -77,7 +74,9 @@ def _read(path: Path) -> CaughtMail:
     envelope = Envelope(
         about["server"], about["login"], about["mail_from"], tuple(about["recipients"])
     )
-    return CaughtMail(path.stem, datetime.fromisoformat(about["received_at"]), envelope, path)
+    return CaughtMail(
+        uuid.UUID(path.stem), datetime.fromisoformat(about["received_at"]), envelope, path
+    )
 
 
 def _write(path: Path, content: bytes) -> None:

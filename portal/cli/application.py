@@ -1,7 +1,6 @@
 """The application as a command needs it: tables in place, keys at hand."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import click
 from flask import Flask

@@ -1,4 +1,4 @@
-"""The address that pages are served at: found, bound once, and told in one line when it is taken."""
+"""The address that pages are served at: found, bound once, and told in one line if taken."""
 
 import errno
 import http.client
@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from portal.cli.failures import Failed
-from portal.config import Config
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
+# Who listens on all addresses is reached at this one.
+_HERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 _BACKLOG = 2048
 _PROBE_SECONDS = 1.0
 
@@ -28,18 +29,19 @@ class Address:
 _USUAL = Address("127.0.0.1", 8000)
 
 
-def chosen(config: Config, *, host: str | None, port: int | None) -> Address:
+def chosen(base_url: str, *, host: str | None, port: int | None) -> Address:
     """Where to listen: what was asked for, else the base URL's place when it is on this machine."""
-    parts = urlsplit(config.base_url)
+    parts = urlsplit(base_url)
     is_here = parts.scheme == "http" and parts.hostname in _LOOPBACK
     default = Address(parts.hostname or "", parts.port or 80) if is_here else _USUAL
     return Address(host or default.host, default.port if port is None else port)
 
 
-def base_url(config: Config, address: Address) -> str:
-    """The base URL for links: the configured one, but another port of this machine counts too."""
-    usual = config.base_url == _USUAL.url
-    return address.url if usual and address.host in _LOOPBACK else config.base_url
+def reached_at(base_url: str, address: Address) -> str:
+    """The base URL of links: the configured one; where none is configured, where we listen."""
+    if base_url != _USUAL.url:
+        return base_url
+    return Address(_HERE.get(address.host, address.host), address.port).url
 
 
 def bind(address: Address, *, command: str) -> socket.socket:
@@ -69,7 +71,7 @@ def bound_address(listener: socket.socket) -> Address:
 
 def is_ready(address: Address) -> bool:
     """Whether the portal at this address says that it can accept and store."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address.host, address.host)  # noqa: S104
+    host = _HERE.get(address.host, address.host)
     connection = http.client.HTTPConnection(host, address.port, timeout=_PROBE_SECONDS)
     try:
         connection.request("GET", "/health/ready")

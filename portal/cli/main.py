@@ -8,11 +8,13 @@ from portal.cli import (
     apply,
     database,
     demo,
+    jobs,
     people,
     processes,
     roles,
     sender,
     up,
+    web,
 )
 from portal.cli.failures import Failed, one_line
 from portal.config import ConfigError
@@ -50,9 +52,9 @@ def main(parent: int | None) -> None:
 for command in (
     up.up,
     demo.demo,
-    roles.web,
+    web.web,
     roles.worker,
-    roles.jobs,
+    jobs.jobs,
     roles.catcher,
     database.database,
     apply.apply,

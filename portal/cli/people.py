@@ -1,5 +1,7 @@
 """`portal admin` and `portal token`: the first people and systems, without a page."""
 
+import sys
+
 import click
 from sqlalchemy import select
 
@@ -91,9 +93,8 @@ def _with_password(email: str, name: str | None, password: str) -> User:
 
 def _password(from_stdin: bool) -> str:
     if from_stdin:
-        return click.get_text_stream("stdin").read().removesuffix("\n").removesuffix("\r")
-    prompted: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
-    return prompted
+        return sys.stdin.read().removesuffix("\n").removesuffix("\r")
+    return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
 
 
 def _on_stderr(line: str) -> None:

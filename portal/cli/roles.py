@@ -1,10 +1,9 @@
-"""The roles beside `portal web`, each in one process, for several machines and for `portal up`."""
+"""The roles that need no words of their own: delivery, and the mail catcher of the demo."""
 
 from pathlib import Path
 
 import click
 
-from portal import background
 from portal.cli import application
 from portal.delivery import worker as delivery_worker
 from portal.demo import catcher as mail_catcher
@@ -14,12 +13,6 @@ from portal.demo import catcher as mail_catcher
 def worker() -> None:
     """Deliver mail."""
     delivery_worker.run(application.existing())
-
-
-@click.command()
-def jobs() -> None:
-    """Run background and periodic jobs."""
-    background.run(application.existing())
 
 
 @click.command(hidden=True)

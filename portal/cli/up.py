@@ -24,9 +24,9 @@ from portal.identity import links
 def up(host: str | None, port: int | None, workers: int) -> None:
     """Migrate, then run web, delivery and jobs until Ctrl-C."""
     config = Config.from_environment()
-    wanted = listening.chosen(config, host=host, port=port)
+    wanted = listening.chosen(config.base_url, host=host, port=port)
     listener = listening.bind(wanted, command="portal up")
-    base_url = listening.base_url(config, listening.bound_address(listener))
+    base_url = listening.reached_at(config.base_url, listening.bound_address(listener))
     portal = running.prepare(listener, {"base_url": base_url})
     portal.run(_welcome(portal), workers=workers)
     click.echo("Gatepost has stopped.")

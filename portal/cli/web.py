@@ -25,9 +25,8 @@ def web(host: str | None, port: int | None, fd: int | None) -> None:
     app = application.existing()
     if fd is None:
         config: Config = app.extensions["config"]
-        listener = listening.bind(
-            listening.chosen(config, host=host, port=port), command="portal web"
-        )
+        wanted = listening.chosen(config.base_url, host=host, port=port)
+        listener = listening.bind(wanted, command="portal web")
         click.echo(f"Listening on {listening.bound_address(listener).url}.")
         fd = listener.detach()
     with app.app_context():

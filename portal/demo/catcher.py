@@ -4,6 +4,7 @@ import asyncio
 import logging
 import signal
 import socket
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,17 @@ from portal.caught import Envelope
 
 try:
     from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
-except ImportError:  # the extra `demo` is not installed
-    SMTP = None
+
+    _INSTALLED = True
+except ImportError:  # the extra `demo` is not there
+    _INSTALLED = False
 
 _LARGEST = 32 * 1024 * 1024
 
 
 def is_available() -> bool:
     """Whether the extra `demo`, which brings the SMTP server, is installed."""
-    return SMTP is not None
+    return _INSTALLED
 
 
 def run(folder: Path, *, server: str, fd: int, login_file: Path | None) -> None:
@@ -29,6 +32,8 @@ def run(folder: Path, *, server: str, fd: int, login_file: Path | None) -> None:
     `login_file` holds "user:password" that a client must sign in with; None: no login is offered.
     """
     logging.getLogger("mail.log").setLevel(logging.ERROR)
+    # On the loopback interface nobody listens in: a login without TLS is meant.
+    warnings.filterwarnings("ignore", module="aiosmtpd", message="Requiring AUTH")
     login = login_file.read_text(encoding="utf-8").strip() if login_file else None
     asyncio.run(_serve(_Handler(folder, server), socket.socket(fileno=fd), login))
 
@@ -53,7 +58,6 @@ def _session(handler: "_Handler", login: str | None) -> Any:
         enable_SMTPUTF8=True,
         authenticator=_Authenticator(login) if login else None,
         auth_required=login is not None,
-        # On the loopback interface nobody listens in.
         auth_require_tls=False,
     )
 

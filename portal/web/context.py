@@ -61,7 +61,11 @@ def _navigation(user: User) -> tuple[navigation.NavGroup, ...]:
             url_for, request.endpoint, organization.slug, _allowed()
         )
     if request.blueprint == "host" and user.is_system_administrator:
-        return navigation.host_navigation(url_for, request.endpoint)
+        return navigation.host_navigation(
+            url_for,
+            request.endpoint,
+            has_mail_catcher=current_app.extensions["config"].mail_catcher,
+        )
     return navigation.me_navigation(url_for, request.endpoint)
 
 

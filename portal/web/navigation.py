@@ -67,10 +67,12 @@ def host_navigation(
     url_for: UrlFor,
     endpoint: str | None,
     *,
+    has_mail_catcher: bool = False,
     counts: Mapping[str, int | str] | None = None,
     bad: Iterable[str] = (),
 ) -> tuple[NavGroup, ...]:
     """The pages of the host. `counts` and `bad` go by endpoint: {"host.senders": 2}."""
+    catcher = (_Entry(_("Mail catcher"), "host.mail_catcher", "mail"),) if has_mail_catcher else ()
     groups = (
         (
             None,
@@ -78,6 +80,7 @@ def host_navigation(
                 _Entry(_("Overview"), "host.overview", "layout-dashboard"),
                 _Entry(_("Sending records"), "host.records", "mail-search"),
                 _Entry(_("Delivery engine"), "host.delivery_engine", "engine"),
+                *catcher,
             ),
         ),
         (

@@ -41,7 +41,9 @@ def apply_routing(organization: Organization, sections: tuple[Section, ...]) -> 
         if changed:
             verb = "changed" if known is not None else "added"
             audience = ", ".join(rule.audience)
-            done.append(f"routing {verb}: {rule.category} from {rule.minimum_severity} to {audience}")
+            done.append(
+                f"routing {verb}: {rule.category} from {rule.minimum_severity} to {audience}"
+            )
     return done
 
 

@@ -4,4 +4,5 @@ from portal.web.host import acting as acting
 from portal.web.host import administrators as administrators
 from portal.web.host import api_tokens as api_tokens
 from portal.web.host import audit as audit
+from portal.web.host import mail_catcher as mail_catcher
 from portal.web.host import organizations as organizations
