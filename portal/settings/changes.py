@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 
 from portal import jobs
 from portal.audit import log as audit
@@ -56,11 +57,16 @@ def save_allowed_destinations(entries: list[str], *, actor: Actor) -> bool:
 def locked(scope: Scope) -> MailSettings:
     """The scope's row, created where missing, locked until the end of the transaction."""
     statement = select(MailSettings).where(MailSettings.scope == scope.key).with_for_update()
+    # What this session read before the lock may be out of date.
+    statement = statement.execution_options(populate_existing=True)
     settings = db.session.scalar(statement)
     if settings is None:
-        settings = effective.new_settings(scope)
-        db.session.add(settings)
-        db.session.flush()
+        try:
+            with db.session.begin_nested():
+                db.session.add(effective.new_settings(scope))
+        except IntegrityError:
+            pass  # somebody else created it at this moment
+        settings = db.session.scalars(statement).one()
     return settings
 
 

@@ -24,8 +24,6 @@ from portal.smtp.values import Bundle
 
 PRODUCT = "Gatepost"
 _CONSTANTS = {"language": "en", "retention_days": 90}
-# An organization's replies never go to the platform unless it says so.
-_NOT_INHERITED = {"reply_to"}
 
 
 class Origin(StrEnum):
@@ -103,7 +101,7 @@ def identity(organization: Organization | None) -> dict[str, Value]:
         mine = getattr(own, key) if own is not None else None
         if mine is not None:
             values[key] = Value(mine, Origin.ORGANIZATION)
-        elif own is not None and key in _NOT_INHERITED:
+        elif own is not None and key in _not_inherited(own):
             values[key] = Value(None, Origin.HOST)
         else:
             theirs = getattr(host, key)
@@ -149,18 +147,26 @@ def resolve(organization: Organization | None, kind: Kind) -> Resolved | NoSende
     Security mail (accounts belong to the host) always leaves by the host's sender with the
     host's identity, whatever the organization chose.
     """
-    if organization is None or kind.is_security:
-        return _host_sender(None)
+    chosen = choose(organization, is_security=kind.is_security)
+    if isinstance(chosen, NoSender):
+        return chosen
+    return resolve_sender(chosen, None if kind.is_security else organization)
+
+
+def choose(organization: Organization | None, *, is_security: bool = False) -> Sender | NoSender:
+    """The sender that mail of the organization (None: of the host) leaves by. Opens no secret."""
+    if organization is None or is_security:
+        return _host_sender()
     if organization.state is OrganizationState.SUSPENDED:
         return NoSender(NoSenderReason.SUSPENDED)
     settings = settings_of(Scope.of(organization))
     if settings.mode is Mode.OFF:
         return NoSender(NoSenderReason.MAIL_OFF)
     if settings.mode is Mode.INHERIT:
-        return _host_sender(organization)
+        return _host_sender()
     if not settings.own_senders_allowed:
         return NoSender(NoSenderReason.NOT_ALLOWED)
-    return _own_sender(organization, settings)
+    return _sending(default_sender(Scope.of(organization)))
 
 
 def resolve_sender(sender: Sender, organization: Organization | None) -> Resolved | NoSender:
@@ -170,19 +176,20 @@ def resolve_sender(sender: Sender, organization: Organization | None) -> Resolve
         return NoSender(NoSenderReason.NOT_ACTIVE)
     owner = Scope(sender.organization_id)
     bundle = bundle_of(owner, sender, version)
-    if organization is None:
-        return Resolved(bundle, sender.id, Origin.HOST, bundle.display_name, bundle.reply_to)
+    from_name, reply_to = as_whom(owner, version, organization)
+    level = Origin.HOST if owner.is_host else Origin.ORGANIZATION
+    return Resolved(bundle, sender.id, level, from_name, reply_to)
+
+
+def as_whom(
+    owner: Scope, version: SenderVersion, organization: Organization | None
+) -> tuple[str, str | None]:
+    """The name in From and the Reply-To of mail of the organization (None: of the host)."""
     settings = settings_of(Scope.of(organization))
-    if owner.is_host:
-        name = f"{settings.display_name or organization.name} (via {_platform(bundle)})"
-        return Resolved(bundle, sender.id, Origin.HOST, name, settings.reply_to)
-    return Resolved(
-        bundle,
-        sender.id,
-        Origin.ORGANIZATION,
-        settings.display_name or bundle.display_name,
-        settings.reply_to or bundle.reply_to,
-    )
+    if organization is not None and owner.is_host:
+        platform = settings_of(HOST).display_name or version.display_name
+        return f"{settings.display_name or organization.name} (via {platform})", settings.reply_to
+    return settings.display_name or version.display_name, settings.reply_to or version.reply_to
 
 
 def bundle_of(scope: Scope, sender: Sender, version: SenderVersion) -> Bundle:
@@ -207,26 +214,25 @@ def bundle_from(
     return Bundle(owner=scope.key, name=name, secret=secret, version=version, **shared)
 
 
-def _host_sender(organization: Organization | None) -> Resolved | NoSender:
+def _host_sender() -> Sender | NoSender:
     if not settings_of(HOST).enabled:
         return NoSender(NoSenderReason.HOST_OFF)
-    sender = default_sender(HOST)
-    if sender is None:
+    return _sending(default_sender(HOST))
+
+
+def _sending(default: Sender | None) -> Sender | NoSender:
+    """A default that is missing or disabled counts as not configured."""
+    if default is None or not default.enabled:
         return NoSender(NoSenderReason.NOT_CONFIGURED)
-    return resolve_sender(sender, organization)
+    if version_of(default, VersionState.ACTIVE) is None:
+        return NoSender(NoSenderReason.NOT_ACTIVE)
+    return default
 
 
-def _own_sender(organization: Organization, settings: MailSettings) -> Resolved | NoSender:
-    if settings.default_sender_id is None:
-        return NoSender(NoSenderReason.NOT_CONFIGURED)
-    sender = db.session.get(Sender, settings.default_sender_id)
-    if sender is None or not sender.enabled:
-        return NoSender(NoSenderReason.NOT_CONFIGURED)
-    return resolve_sender(sender, organization)
-
-
-def _platform(bundle: Bundle) -> str:
-    return settings_of(HOST).display_name or bundle.display_name
+def _not_inherited(own: MailSettings) -> tuple[str, ...]:
+    # Replies never go to the platform unless the organization says so; with senders of its own
+    # neither does the platform's name stand in front of its mail.
+    return ("reply_to", "display_name") if own.mode is Mode.OWN else ("reply_to",)
 
 
 def _plain(value: Any) -> Any:

@@ -1,9 +1,10 @@
 """Saving and removing senders: versions, activation, and the rule that binds a secret."""
 
 import dataclasses
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, select
@@ -12,30 +13,14 @@ from sqlalchemy.exc import IntegrityError
 from portal import jobs
 from portal.audit import log as audit
 from portal.audit.log import Actor
-from portal.clock import utcnow
+from portal.clock import new_id, utcnow
 from portal.extensions import db
-from portal.settings import binding, changes, effective, sender_rules
-from portal.settings.models import PassedTest, Sender, SenderVersion, VersionState
+from portal.settings import binding, changes, effective, passes, sender_rules
+from portal.settings.models import Sender, SenderVersion, VersionState
 from portal.settings.scope import Scope
 from portal.settings.sender_rules import SenderValues
 from portal.smtp.values import Authentication
 from portal.validation import Invalid, Stale, one_line
-
-# A pass counts for what is saved within this time.
-_PASS_LASTS = timedelta(minutes=30)
-# A change of one of these needs a new test; until it passes the active version sends on.
-_TESTED = (
-    "server",
-    "port",
-    "encryption",
-    "verify",
-    "ca",
-    "authentication",
-    "username",
-    "domain",
-    "from_address",
-    "allow_clear_login",
-)
 
 
 @dataclass(frozen=True)
@@ -85,6 +70,13 @@ def find(scope: Scope, name: str) -> Sender | None:
     return db.session.scalar(select(Sender).where(Sender.scope == scope.key, Sender.name == name))
 
 
+def get(scope: Scope, sender_id: uuid.UUID) -> Sender | None:
+    """A sender of this scope; another scope's answers like one that is not there."""
+    return db.session.scalar(
+        select(Sender).where(Sender.scope == scope.key, Sender.id == sender_id)
+    )
+
+
 def shown_version(sender: Sender) -> SenderVersion:
     """What a page shows: the draft if there is one, else the active version."""
     draft = effective.version_of(sender, VersionState.DRAFT)
@@ -124,8 +116,11 @@ def save(
     sender: Sender | None = None,
     activate: bool | None = None,
     revision: int | None = None,
+    new_sender_id: uuid.UUID | None = None,
 ) -> Saved:
     """Create a sender, or write a new version of one.
+
+    `new_sender_id` gives a new sender this id, so that a form that is posted twice is known.
 
     The version is active when its bundle passed a test in the last 30 minutes, when nothing that
     needs a test changed, or when the host's side says `activate`; else it is a draft and the
@@ -141,13 +136,14 @@ def save(
             raise Stale
     checked = candidate(scope, sender, raw, secret=secret, actor=actor)
     before = shown_version(sender) if sender else None
-    sender = sender or _new_sender(scope, name)
+    sender = sender or _new_sender(scope, name, new_sender_id or new_id())
     renamed = _rename(scope, sender, name)
     prioritised = _set_own_fields(sender, raw)
-    state = _state_for(scope, sender, checked, activate)
+    state, tested_at = _state_for(scope, sender, checked, activate)
     if before is not None and _is_same(before, checked, state) and not renamed and not prioritised:
         return Saved(sender, before, False)
     version = _write_version(scope, sender, checked, state, before)
+    version.tested_at = tested_at
     _become(sender, version)
     _record(scope, sender, before, version, checked, actor)
     return Saved(sender, version, True)
@@ -158,13 +154,28 @@ def activate(scope: Scope, sender: Sender, *, actor: Actor) -> None:
     draft = effective.version_of(sender, VersionState.DRAFT)
     if draft is None:
         return
-    if not actor.is_host and not _stored_pass(scope, sender, draft):
+    values, secret = effective.values_of(draft), passes.secret_of(scope, sender, draft)
+    passed = passes.has_passed(scope, values, secret)
+    if not passed and not actor.is_host:
         raise Invalid.field(
             "active", "Send a test mail first; only a system administrator may skip the test."
         )
+    if passed:
+        draft.tested_at = utcnow()
     draft.state = VersionState.ACTIVE
+    sender.revision += 1
     _become(sender, draft)
     _tell(scope, sender, "sender.activated", actor, {})
+
+
+def switch(scope: Scope, sender: Sender, *, enabled: bool, actor: Actor) -> None:
+    """Disable a sender, or enable it again. A disabled default counts as not configured."""
+    if sender.enabled == enabled:
+        return
+    sender.enabled = enabled
+    sender.revision += 1
+    change = {"enabled": {"before": not enabled, "after": enabled}}
+    _tell(scope, sender, "sender.changed", actor, change)
 
 
 def delete(scope: Scope, sender: Sender, *, actor: Actor) -> None:
@@ -180,9 +191,7 @@ def delete(scope: Scope, sender: Sender, *, actor: Actor) -> None:
 
 def remember_pass(scope: Scope, checked: Candidate) -> None:
     """Note that this very bundle got the server's final 250."""
-    db.session.add(
-        PassedTest(scope=scope.key, digest=binding.digest(scope, checked.values, checked.secret))
-    )
+    passes.remember(scope, checked.values, checked.secret)
 
 
 def _clear_secret(
@@ -208,9 +217,9 @@ def _clear_secret(
     return binding.unseal(current.secret, scope=scope, sender_id=sender.id, values=stored_for)
 
 
-def _new_sender(scope: Scope, name: str) -> Sender:
-    sender = Sender(organization_id=scope.organization_id, scope=scope.key, name=_name(name))
-    sender.revision = 0
+def _new_sender(scope: Scope, name: str, sender_id: uuid.UUID) -> Sender:
+    sender = Sender(id=sender_id, organization_id=scope.organization_id, scope=scope.key)
+    sender.name, sender.revision = _name(name), 0
     db.session.add(sender)
     try:
         with db.session.begin_nested():
@@ -259,39 +268,19 @@ def _set_own_fields(sender: Sender, raw: Mapping[str, Any]) -> bool:
 
 def _state_for(
     scope: Scope, sender: Sender, checked: Candidate, activate: bool | None
-) -> VersionState:
-    if activate is not None:
-        return VersionState.ACTIVE if activate else VersionState.DRAFT
+) -> tuple[VersionState, datetime | None]:
+    """The state of the new version, and when what matters of its bundle passed a test."""
     active = effective.version_of(sender, VersionState.ACTIVE)
-    if active is not None and not isinstance(checked.secret_change, Replace):
-        old = effective.values_of(active)
-        if all(getattr(old, key) == getattr(checked.values, key) for key in _TESTED):
-            return VersionState.ACTIVE
-    return VersionState.ACTIVE if _has_passed(scope, checked) else VersionState.DRAFT
-
-
-def _has_passed(scope: Scope, checked: Candidate) -> bool:
-    digest = binding.digest(scope, checked.values, checked.secret)
-    return (
-        db.session.scalar(
-            select(PassedTest.id).where(
-                PassedTest.scope == scope.key,
-                PassedTest.digest == digest,
-                PassedTest.at > utcnow() - _PASS_LASTS,
-            )
-        )
-        is not None
+    proven = active is not None and passes.is_proven(
+        scope, sender, active, values=checked.values, secret=checked.secret
     )
-
-
-def _stored_pass(scope: Scope, sender: Sender, version: SenderVersion) -> bool:
-    values = effective.values_of(version)
-    secret = (
-        binding.unseal(version.secret, scope=scope, sender_id=sender.id, values=values)
-        if version.secret
-        else None
-    )
-    return _has_passed(scope, Candidate(values, secret))
+    tested_at = active.tested_at if active is not None and proven else None
+    passed = passes.has_passed(scope, checked.values, checked.secret)
+    if passed:
+        tested_at = utcnow()
+    if activate is None:
+        activate = passed or proven
+    return (VersionState.ACTIVE if activate else VersionState.DRAFT), tested_at
 
 
 def _is_same(before: SenderVersion, checked: Candidate, state: VersionState) -> bool:

@@ -1,0 +1,72 @@
+"""Whether a bundle is proven: it passed its test, or differs from the one that sends in nothing
+that a test would find."""
+
+from datetime import timedelta
+
+from sqlalchemy import select
+
+from portal.clock import utcnow
+from portal.extensions import db
+from portal.settings import binding, effective
+from portal.settings.models import PassedTest, Sender, SenderVersion
+from portal.settings.scope import Scope
+from portal.settings.sender_rules import SenderValues
+
+# A pass counts for what is saved within this time.
+_PASS_LASTS = timedelta(minutes=30)
+# A change of one of these needs a new test; until it passes the active version sends on.
+_TESTED = (
+    "server",
+    "port",
+    "encryption",
+    "verify",
+    "ca",
+    "authentication",
+    "username",
+    "domain",
+    "from_address",
+    "allow_clear_login",
+)
+
+
+def remember(scope: Scope, values: SenderValues, secret: str | None) -> None:
+    """Note that this very bundle got the server's final 250."""
+    digest = binding.digest(scope, values, secret)
+    db.session.add(PassedTest(scope=scope.key, digest=digest))
+
+
+def has_passed(scope: Scope, values: SenderValues, secret: str | None) -> bool:
+    """Whether this very bundle passed in the last 30 minutes."""
+    found = db.session.scalar(
+        select(PassedTest.id).where(
+            PassedTest.scope == scope.key,
+            PassedTest.digest == binding.digest(scope, values, secret),
+            PassedTest.at > utcnow() - _PASS_LASTS,
+        )
+    )
+    return found is not None
+
+
+def is_proven(
+    scope: Scope,
+    sender: Sender,
+    active: SenderVersion,
+    *,
+    values: SenderValues,
+    secret: str | None,
+) -> bool:
+    """Whether nothing that needs a test differs from the version that sends.
+
+    The secret is compared too: one that a draft keeps may differ from the one that sends.
+    """
+    old = effective.values_of(active)
+    same = all(getattr(old, key) == getattr(values, key) for key in _TESTED)
+    return same and secret_of(scope, sender, active) == secret
+
+
+def secret_of(scope: Scope, sender: Sender, version: SenderVersion) -> str | None:
+    """The stored secret of a version, opened. Raises VaultError where it does not open here."""
+    if version.secret is None:
+        return None
+    values = effective.values_of(version)
+    return binding.unseal(version.secret, scope=scope, sender_id=sender.id, values=values)
