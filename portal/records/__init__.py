@@ -1,0 +1,1 @@
+"""Sending records: reading what became of each mail."""
