@@ -39,7 +39,7 @@ def admit_sign_in(email: str, *, ip: str | None) -> None:
     tries = SignInAttempt.account.not_like("recovery:%") & (SignInAttempt.ip == network)
     _refuse_beyond(TRIES_OF_ACCOUNT, both, WINDOW)
     _refuse_beyond(TRIES_OF_ADDRESS, tries, WINDOW)
-    db.session.add(SignInAttempt(account=account, ip=network))
+    db.session.add(SignInAttempt(at=utcnow(), account=account, ip=network))
 
 
 def forgive_sign_in(email: str, *, ip: str | None) -> None:
@@ -61,7 +61,7 @@ def admit_recovery(email: str, *, ip: str | None) -> bool:
     requests = SignInAttempt.account.like("recovery:%") & (SignInAttempt.ip == network)
     _refuse_beyond(RECOVERIES_OF_ADDRESS, requests, RECOVERY_WINDOW)
     earlier = _times(SignInAttempt.account == account, RECOVERY_WINDOW, RECOVERIES_OF_ACCOUNT)
-    db.session.add(SignInAttempt(account=account, ip=network))
+    db.session.add(SignInAttempt(at=utcnow(), account=account, ip=network))
     return len(earlier) < RECOVERIES_OF_ACCOUNT
 
 
