@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, and_, select, update
 
 from portal.clock import utcnow
+from portal.database import rows_changed
 from portal.delivery import retry
 from portal.delivery.models import Attempt, AttemptOutcome, Delivery, State
 from portal.delivery.retry import RetryAt
@@ -102,7 +103,7 @@ def mark_dot(claim: Claim) -> None:
         .values(dot_pending=True)
     )
     db.session.commit()
-    if result.rowcount != 1:
+    if rows_changed(result) != 1:
         raise LeaseLost
 
 

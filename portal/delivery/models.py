@@ -1,4 +1,4 @@
-"""The outbox: payloads, deliveries and attempts. The deliveries table is the truth and the queue."""
+"""The outbox: payloads, deliveries and attempts. The deliveries table is the truth and queue."""
 
 import uuid
 from datetime import datetime
@@ -126,7 +126,7 @@ class Delivery(db.Model):
 
 
 class Attempt(db.Model):
-    """One try of a delivery over SMTP. `phases` is a list of {phase, ok, ms} as the session went."""
+    """One try of a delivery over SMTP. `phases`: a list of {phase, ok, ms} as the session went."""
 
     __tablename__ = "attempts"
     __table_args__ = (

@@ -17,7 +17,7 @@ from portal.extensions import db
 from portal.identity.models import Organization
 from portal.kinds import Kind
 from portal.letters.compose import BrokenLetter, compose
-from portal.letters.data import LINK_REMOVED
+from portal.letters.words import LINK_REMOVED
 from portal.settings import effective
 from portal.settings.effective import NoSender, NoSenderReason, Origin, Resolved
 from portal.smtp.message import make_message_id

@@ -63,7 +63,7 @@ def decide(
 
 
 def decide_unknown(*, kind: Kind, may_be_duplicate: bool, now: datetime) -> Decision:
-    """The final dot went out and no reply came. One more try at the most, where the kind says so."""
+    """The final dot went out and no reply came: one more try at the most, if the kind says so."""
     if kind.when_unknown is WhenUnknown.SEND_AGAIN and not may_be_duplicate:
         return RetryAt(now + _FIRST_URGENT)
     return AskSomeone()

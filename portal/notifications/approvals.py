@@ -16,6 +16,7 @@ from sqlalchemy import select, update
 from portal.audit import log as audit
 from portal.audit.log import Actor
 from portal.clock import utcnow
+from portal.database import rows_changed
 from portal.delivery import sweeping
 from portal.delivery.models import Delivery
 from portal.extensions import db
@@ -159,7 +160,7 @@ def decide(approver: Approver, verdict: Verdict, *, comment: str | None, actor: 
     )
     approval = approver.approval
     db.session.refresh(approval)
-    if result.rowcount != 1:
+    if rows_changed(result) != 1:
         return Decided(approval, False)
     approver.decision, approver.comment, approver.decided_at = verdict, comment, now
     _end(approval, approver.user.name, comment)
@@ -332,9 +333,10 @@ def _leave_pending(approval: Approval, state: ApprovalState) -> bool:
         .execution_options(synchronize_session=False)
     )
     db.session.refresh(approval)
-    if result.rowcount == 1 and approval.notification_id is not None:
+    won = rows_changed(result) == 1
+    if won and approval.notification_id is not None:
         sweeping.cancel_waiting(approval.notification_id, state.value)
-    return bool(result.rowcount == 1)
+    return won
 
 
 def _data(approval: Approval) -> dict[str, Any]:
