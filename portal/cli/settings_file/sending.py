@@ -27,7 +27,8 @@ def apply_mail(scope: Scope, section: Section) -> list[str]:
         return []
     with located(section):
         changed = changes.save_mail_settings(scope, section.values, actor=OPERATOR)
-    keys = ", ".join("default_sender" if key == "default_sender_id" else key for key in changed)
+    named = ["default_sender" if key == "default_sender_id" else key for key in changed]
+    keys = ", ".join(key for key in named if key in section.values)
     return [f"mail settings changed: {keys}"] if changed else []
 
 
