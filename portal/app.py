@@ -52,7 +52,7 @@ def create_app(config: Config | None = None) -> Flask:
     logs.configure(config.log_format)
     _bind_extensions(app, config)
     _register(app)
-    app.wsgi_app = proxies.trusting(config.trusted_proxies, app.wsgi_app, ProxyFix)  # type: ignore[method-assign]
+    app.wsgi_app = proxies.trusting(config.trusted_proxies, app.wsgi_app, ProxyFix)  # type: ignore[method-assign, assignment]
     return app
 
 

@@ -8,7 +8,7 @@ import structlog
 
 def configure(log_format: str) -> None:
     """Set up the process's logging. `log_format` is "text" or "json"."""
-    shared = [
+    shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

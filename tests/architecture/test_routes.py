@@ -55,7 +55,7 @@ def test_only_what_stands_here_is_open_to_everyone(application: Flask) -> None:
 
 
 def test_a_route_asks_for_a_permission_of_its_own_scope(application: Flask) -> None:
-    """A path below /host asks for a host permission, one with an organization for one of those."""
+    """Below /host for a host permission, elsewhere with an organization for one of those."""
     wrong = []
     for rule in our_rules(application):
         access = declared_access(application.view_functions[rule.endpoint])
@@ -120,8 +120,8 @@ def _fits(path: str, permission: Permission) -> bool:
     if path.startswith("/api/"):
         # The API's bare paths act where the token belongs; the guard asks for the other one there.
         return True
-    if ":organization>" in path:
-        return permission.is_organization
     if path.startswith("/host"):
         return permission.is_host
+    if ":organization>" in path:
+        return permission.is_organization
     return not permission.is_organization
