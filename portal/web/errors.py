@@ -7,7 +7,8 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFError
 from sqlalchemy import select
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
 from werkzeug.exceptions import HTTPException
 
 from portal import logs
@@ -19,13 +20,23 @@ from portal.web import guard
 
 _log = logs.logger("web")
 
+# What a system should know where the framework's own words are for people with a browser.
+_API_DETAILS = {
+    401: "Send a token that is in force: Authorization: Bearer <token>.",
+    403: "This token may not do that.",
+    404: "There is no such thing here.",
+    405: "This address does not know that method; the header Allow lists those it knows.",
+    413: "The body is larger than 1 MiB. Send less at once.",
+}
+
 
 def register(app: Flask) -> None:
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(CSRFError, _csrf)
     app.register_error_handler(Invalid, _invalid)
     app.register_error_handler(Stale, _stale)
-    app.register_error_handler(OperationalError, _database)
+    for unavailable in (OperationalError, InterfaceError, PoolExhausted):
+        app.register_error_handler(unavailable, _database)
     app.register_error_handler(VaultError, _vault)
     app.register_error_handler(Exception, _unforeseen)
 
@@ -37,14 +48,20 @@ def problem(status: int, title: str, detail: str, errors: tuple[FieldError, ...]
         body
         | {
             "errors": [
-                {"pointer": "/" + error.field.replace(".", "/"), "message": error.message}
-                for error in errors
+                {"pointer": _pointer(error.field), "message": error.message} for error in errors
             ]
         }
     )
     answer.status_code = status
     answer.content_type = "application/problem+json"
     return answer
+
+
+def _pointer(field: str) -> str:
+    """A JSON pointer (RFC 6901) to a field such as `resource.url`; to the whole for none."""
+    if not field:
+        return ""
+    return "/" + field.replace("~", "~0").replace("/", "~1").replace(".", "/")
 
 
 def refused_host() -> Response:
@@ -60,11 +77,21 @@ def _http(error: HTTPException) -> ResponseReturnValue:
     status = error.code or 500
     if error.response is not None:
         return error.response
-    answer = _answer(status, error.name, error.description or error.name)
-    if status == 401 and _is_api():
-        answer.headers["WWW-Authenticate"] = "Bearer"
-    if status == 405 and hasattr(error, "valid_methods") and error.valid_methods:
-        answer.headers["Allow"] = ", ".join(error.valid_methods)
+    if _is_api():
+        return _api_answer(error, status)
+    return _answer(status, error.name, error.description or error.name)
+
+
+def _api_answer(error: HTTPException, status: int) -> Response:
+    is_own = error.description != type(error).description
+    detail = error.description if is_own else _API_DETAILS.get(status, error.description)
+    answer = problem(status, error.name, detail or error.name)
+    if status == 401:
+        known = ', error="invalid_token"' if "Authorization" in request.headers else ""
+        answer.headers["WWW-Authenticate"] = f'Bearer realm="Gatepost"{known}'
+    for name, value in error.get_headers(request.environ):
+        if name in ("Allow", "Retry-After"):
+            answer.headers[name] = value
     return answer
 
 
@@ -90,9 +117,9 @@ def _stale(error: Stale) -> ResponseReturnValue:
     )
 
 
-def _database(error: OperationalError) -> ResponseReturnValue:
+def _database(error: SQLAlchemyError) -> ResponseReturnValue:
     db.session.rollback()
-    _log.error("database unavailable", kind=type(error.orig).__name__)
+    _log.error("database unavailable", kind=type(getattr(error, "orig", error)).__name__)
     answer = _answer(
         503,
         _("Nothing can be stored right now"),
@@ -105,7 +132,9 @@ def _database(error: OperationalError) -> ResponseReturnValue:
 def _vault(error: VaultError) -> ResponseReturnValue:
     db.session.rollback()
     _log.error("vault", problem=str(error))
-    return _answer(503, _("A stored secret cannot be opened"), _("Restore the encryption keys."))
+    answer = _answer(503, _("A stored secret cannot be opened"), _("Restore the encryption keys."))
+    answer.headers["Retry-After"] = "60"
+    return answer
 
 
 def _unforeseen(error: Exception) -> ResponseReturnValue:

@@ -108,23 +108,42 @@ def _check_permission(access: Access) -> Response | None:
     asking = principal()
     if asking.is_nobody:
         return _send_to_sign_in()
-    organization = _load_organization(asking)
     wanted = access.permission
-    if request.blueprint == "api" and wanted is not None and wanted.is_organization:
-        (request.view_args or {})["organization"] = organization
-    if organization is None and access.host_permission is not None:
-        wanted = access.host_permission
-    if wanted is not None and wanted.is_organization and organization is not None:
-        g.organization = organization
-        g.granted = organization_permissions(asking, organization, _membership(asking))
-        # Nothing granted inside an organization: it must look as if it did not exist.
-        if not g.granted:
-            abort(404)
-    else:
-        g.granted = host_permissions(asking)
-    if wanted is None or wanted not in g.granted:
-        abort(403)
+    if wanted is None or not wanted.is_organization:
+        # Before the organization is loaded: a refusal must not tell whether it exists.
+        _need(wanted, host_permissions(asking))
+        _load_organization(asking)
+        return None
+    organization = _load_organization(asking)
+    if request.blueprint == "api":
+        _hand_over(organization)
+    if organization is None:
+        _need(access.host_permission, host_permissions(asking))
+        return None
+    g.organization = organization
+    granted = organization_permissions(asking, organization, _membership(asking))
+    # Nothing granted inside an organization: it must look as if it did not exist.
+    if not granted:
+        abort(404)
+    _need(wanted, granted)
     return None
+
+
+def _need(wanted: Permission | None, granted: frozenset[Permission]) -> None:
+    g.granted = granted
+    if wanted is not None and wanted in granted:
+        return
+    token = principal().token
+    if token is None:
+        abort(403)
+    if wanted is None and token.organization_id is None:
+        abort(403, "A host token names the organization: /api/v1/organizations/{slug}/...")
+    abort(403, f"This token may not do that; its scopes are: {', '.join(token.scopes)}.")
+
+
+def _hand_over(organization: Organization | None) -> None:
+    """Give an API handler its argument also on a bare path, where the URL holds none."""
+    request.view_args = (request.view_args or {}) | {"organization": organization}
 
 
 def _send_to_sign_in() -> Response:
