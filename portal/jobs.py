@@ -84,6 +84,10 @@ class Waker:
         self._drain()
         return bool(ready)
 
+    def interrupt(self) -> None:
+        """End a wait that is going on; may be called by a signal handler."""
+        self._socket.sendto(b"k", self._socket.getsockname())
+
     def _listen(self) -> "psycopg.Connection[Any] | None":
         if self._engine.dialect.name != "postgresql":
             return None

@@ -43,12 +43,14 @@ def run(app: Flask) -> None:
     """Deliver until SIGTERM or SIGINT: then finish what is being sent and give back the rest."""
     stop = threading.Event()
 
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    signal.signal(signal.SIGTERM, on_signal)
-    signal.signal(signal.SIGINT, on_signal)
     with app.app_context(), Waker(app.extensions["config"].data_dir, db.engine) as waker:
+
+        def on_signal(_number: int, _frame: FrameType | None) -> None:
+            stop.set()
+            waker.interrupt()
+
+        signal.signal(signal.SIGTERM, on_signal)
+        signal.signal(signal.SIGINT, on_signal)
         DeliveryWorker(app, worker_id(), stop).run(waker)
 
 

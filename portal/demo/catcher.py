@@ -58,7 +58,8 @@ def _session(handler: "_Handler", login: str | None) -> Any:
         enable_SMTPUTF8=True,
         authenticator=_Authenticator(login) if login else None,
         auth_required=login is not None,
-        auth_require_tls=False,
+        # Without a login AUTH is not offered, which aiosmtpd does where it would need TLS.
+        auth_require_tls=login is None,
     )
 
 
