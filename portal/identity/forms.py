@@ -16,6 +16,7 @@ from wtforms import (
     SelectMultipleField,
     StringField,
 )
+from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Optional, ValidationError
 
 from portal.identity import passwords, users
@@ -111,8 +112,8 @@ class InvitationForm(FlaskForm):
     role = RadioField(
         _l("Role"),
         choices=[
-            (Role.MEMBER.value, _l("Member")),
-            (Role.ADMINISTRATOR.value, _l("Administrator")),
+            SelectChoice(Role.MEMBER.value, _l("Member")),
+            SelectChoice(Role.ADMINISTRATOR.value, _l("Administrator")),
         ],
         default=Role.MEMBER.value,
     )
@@ -122,8 +123,8 @@ class RoleForm(FlaskForm):
     role = RadioField(
         _l("Role"),
         choices=[
-            (Role.MEMBER.value, _l("Member")),
-            (Role.ADMINISTRATOR.value, _l("Administrator")),
+            SelectChoice(Role.MEMBER.value, _l("Member")),
+            SelectChoice(Role.ADMINISTRATOR.value, _l("Administrator")),
         ],
     )
 
@@ -180,18 +181,20 @@ class ApiTokenForm(FlaskForm):
         _l("What it may do"),
         [InputRequired(_l("Choose at least one."))],
         choices=[
-            (Scope.SEND.value, _l("Send: raise alerts and request approvals")),
-            (Scope.READ.value, _l("Read: settings, alerts, approvals and sending records")),
-            (Scope.CONFIGURE.value, _l("Configure: mail settings and senders")),
+            SelectChoice(Scope.SEND.value, _l("Send: raise alerts and request approvals")),
+            SelectChoice(
+                Scope.READ.value, _l("Read: settings, alerts, approvals and sending records")
+            ),
+            SelectChoice(Scope.CONFIGURE.value, _l("Configure: mail settings and senders")),
         ],
     )
     lifetime = SelectField(
         _l("Valid for"),
         choices=[
-            ("30", _l("30 days")),
-            ("90", _l("90 days")),
-            ("365", _l("1 year")),
-            ("never", _l("Until it is revoked")),
+            SelectChoice("30", _l("30 days")),
+            SelectChoice("90", _l("90 days")),
+            SelectChoice("365", _l("1 year")),
+            SelectChoice("never", _l("Until it is revoked")),
         ],
         default="365",
     )
@@ -202,9 +205,9 @@ class ProfileForm(FlaskForm):
     language = SelectField(
         _l("Language"),
         choices=[
-            ("", _l("As the browser asks, and in mail as the organization set it")),
-            ("en", "English"),
-            ("zh", "简体中文"),
+            SelectChoice("", _l("As the browser asks, and in mail as the organization set it")),
+            SelectChoice("en", "English"),
+            SelectChoice("zh", "简体中文"),
         ],
     )
     timezone = SelectField(
