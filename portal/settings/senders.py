@@ -83,6 +83,11 @@ def shown_version(sender: Sender) -> SenderVersion:
     return draft or effective.version_of(sender, VersionState.ACTIVE) or sender.versions[-1]
 
 
+def has_draft(sender: Sender) -> bool:
+    """Whether values wait for their test."""
+    return effective.version_of(sender, VersionState.DRAFT) is not None
+
+
 def candidate(
     scope: Scope,
     sender: Sender | None,
@@ -246,7 +251,12 @@ def _rename(scope: Scope, sender: Sender, name: str) -> bool:
         return False
     if find(scope, wanted) is not None:
         raise _taken(wanted)
-    sender.name = wanted
+    try:
+        with db.session.begin_nested():
+            sender.name = wanted
+            db.session.flush()
+    except IntegrityError:
+        raise _taken(wanted) from None
     return True
 
 

@@ -2,4 +2,6 @@
 
 from portal.web.organization import api_tokens as api_tokens
 from portal.web.organization import audit as audit
+from portal.web.organization import mail_settings as mail_settings
 from portal.web.organization import members as members
+from portal.web.organization import senders as senders
