@@ -67,7 +67,9 @@ def principal() -> Principal:
 
 def check() -> Response | None:
     """The before_request hook. Returns a redirect to sign-in, or None to go on."""
-    reading_only(request.method in ("GET", "HEAD", "OPTIONS"))
+    # The API begins its writing transaction when the whole body is there: a slow client must not
+    # hold the only writer's place (see portal/web/api/limits.py).
+    reading_only(request.method in ("GET", "HEAD", "OPTIONS") or request.blueprint == "api")
     if request.endpoint is None or request.endpoint == "static":
         return None
     access = declared_access(current_app.view_functions[request.endpoint])

@@ -1,1 +1,25 @@
-"""The HTTP API, for systems."""
+"""The HTTP API, for systems. Importing the package fills its blueprint."""
+
+from portal.web.api import (
+    alerts,
+    approvals,
+    deliveries,
+    limits,
+    mail_settings,
+    openapi,
+    organizations,
+    sender_tests,
+    senders,
+)
+
+__all__ = [
+    "alerts",
+    "approvals",
+    "deliveries",
+    "limits",
+    "mail_settings",
+    "openapi",
+    "organizations",
+    "sender_tests",
+    "senders",
+]

@@ -1,0 +1,181 @@
+"""A sender as the API takes and gives it. Secrets go in and never come back."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from pydantic import BaseModel
+
+from portal.settings import effective, overview, senders
+from portal.settings.models import Sender, VersionState
+from portal.settings.overview import Health
+from portal.settings.scope import Scope
+from portal.settings.sender_rules import VALUE_KEYS
+from portal.settings.senders import Keep, Replace, SecretChange
+from portal.smtp.values import Authentication, Encryption
+from portal.validation import Invalid
+from portal.web.api.inputs import Input
+from portal.web.api.times import ShownTime
+
+_FOR_FILES = (
+    "Files and environment variables belong to files that an operator applies. Give the secret "
+    "itself as password, a certificate as ca (PEM text)."
+)
+_NO_OAUTH = "OAuth2 is not available yet; choose authentication none or password."
+_LATER = "This is not available yet; leave it out."
+_LONGEST_SECRET = 10_000
+
+
+class SenderValuesInput(Input):
+    """The keys of a sender that are laid over the stored ones. `password` null clears it."""
+
+    refused: ClassVar[Mapping[str, str]] = {
+        "_file": _FOR_FILES,
+        "_env": _FOR_FILES,
+        "client_id": _NO_OAUTH,
+        "client_secret": _NO_OAUTH,
+        "token_url": _NO_OAUTH,
+        "scope": _NO_OAUTH,
+        "private_key": _NO_OAUTH,
+        "refresh_token": _NO_OAUTH,
+        "allowed_from": _LATER,
+        "kinds": _LATER,
+        "secret": "Give the secret as password.",
+        "secret_set": "This is shown only. Give the secret as password.",
+    }
+
+    display_name: str | None = None
+    from_address: str | None = None
+    reply_to: str | None = None
+    envelope_sender: str | None = None
+    server: str | None = None
+    port: int | None = None
+    encryption: str | None = None
+    verify: bool | None = None
+    ca: str | None = None
+    authentication: str | None = None
+    username: str | None = None
+    domain: str | None = None
+    password: str | None = None
+    allow_clear_login: bool | None = None
+    ehlo_name: str | None = None
+    connect_timeout: int | None = None
+    command_timeout: int | None = None
+    per_minute: int | None = None
+    per_day: int | None = None
+    connections: int | None = None
+    messages_per_connection: int | None = None
+
+    def values(self) -> dict[str, Any]:
+        """The keys for the rules. Null stands for the default where there is one."""
+        given = self.given()
+        return {
+            key: _DEFAULTS.get(key) if given[key] is None else given[key]
+            for key in (*VALUE_KEYS, "priority")
+            if key in given
+        }
+
+    def secret_change(self) -> SecretChange:
+        """What to do with the stored secret. Raises Invalid for one that is no password."""
+        if "password" not in self.model_fields_set:
+            return Keep()
+        if self.password is None:
+            return senders.Clear()
+        if len(self.password) > _LONGEST_SECRET:
+            raise Invalid.field("password", "This is too long to be a password.")
+        return Replace(self.password)
+
+
+_DEFAULTS: dict[str, Any] = {
+    "encryption": "starttls",
+    "authentication": "none",
+    "verify": True,
+    "allow_clear_login": False,
+    "connect_timeout": 10,
+    "command_timeout": 30,
+    "connections": 8,
+    "priority": 100,
+}
+
+
+class SenderChange(SenderValuesInput):
+    """`active` false stores the values as a draft; true on untested ones is for host tokens."""
+
+    name: str | None = None
+    priority: int | None = None
+    active: bool | None = None
+
+
+class NewSender(SenderChange):
+    name: str
+    display_name: str
+    from_address: str
+    server: str
+
+
+class HealthShape(BaseModel):
+    """How the sender does: `status` in one word, and what happened last."""
+
+    status: Health
+    last_success_at: ShownTime | None
+    last_failure_at: ShownTime | None
+    last_failure_cause: str | None
+    consecutive_failures: int
+    next_probe_at: ShownTime | None
+
+
+class SenderShape(BaseModel):
+    """The newest values: those of the draft, if one waits for its test (`state` draft)."""
+
+    name: str
+    display_name: str
+    from_address: str
+    reply_to: str | None
+    envelope_sender: str | None
+    server: str
+    port: int
+    encryption: Encryption
+    verify: bool
+    ca: str | None
+    authentication: Authentication
+    username: str | None
+    domain: str | None
+    secret_set: bool
+    allow_clear_login: bool
+    ehlo_name: str | None
+    connect_timeout: int
+    command_timeout: int
+    per_minute: int | None
+    per_day: int | None
+    connections: int
+    messages_per_connection: int | None
+    priority: int
+    active: bool
+    state: VersionState
+    default: bool
+    health: HealthShape
+
+    @classmethod
+    def of(cls, sender: Sender) -> "SenderShape":
+        version = senders.shown_version(sender)
+        default = effective.default_sender(Scope(sender.organization_id))
+        return cls(
+            **{key: getattr(version, key) for key in VALUE_KEYS},
+            name=sender.name,
+            secret_set=version.secret is not None,
+            priority=sender.priority,
+            active=version.state is VersionState.ACTIVE,
+            state=version.state,
+            default=default is not None and default.id == sender.id,
+            health=_health(sender),
+        )
+
+
+class SenderList(BaseModel):
+    items: list[SenderShape]
+    next: str | None
+
+
+def _health(sender: Sender) -> HealthShape:
+    same = HealthShape.model_fields.keys() - {"status"}
+    values = {name: getattr(sender, name) for name in same}
+    return HealthShape(**values, status=overview.health_of(sender))
