@@ -1,5 +1,5 @@
-"""The application for a WSGI server: `gunicorn wsgi:app`."""
+"""The application for a WSGI server: `gunicorn wsgi:app`. The database must be migrated."""
 
-from portal.app import create_app
+from portal.cli import application
 
-app = create_app()
+app = application.existing()

@@ -6,8 +6,7 @@ import click
 from flask import Flask
 
 from portal import keys
-from portal.app import create_app
-from portal.cli import database
+from portal.cli import database, factory
 from portal.config import Config
 
 Tell = Callable[[str], None]
@@ -19,7 +18,7 @@ def prepared(tell: Tell = click.echo) -> Flask:
     An older database is left alone, because a backup belongs before an upgrade. Raises
     ConfigError and Failed.
     """
-    app = create_app()
+    app = factory.make()
     if database.revisions(app).found is None:
         database.migrate(app)
     return _opened(app, tell)
@@ -27,14 +26,14 @@ def prepared(tell: Tell = click.echo) -> Flask:
 
 def upgraded(config: Config, tell: Tell = click.echo) -> Flask:
     """An application whose tables were brought to this version. Raises ConfigError and Failed."""
-    app = create_app(config)
+    app = factory.make(config)
     database.migrate(app)
     return _opened(app, tell)
 
 
 def existing(tell: Tell = click.echo) -> Flask:
     """An application on tables that are there already. Raises ConfigError and Failed."""
-    return _opened(create_app(), tell)
+    return _opened(factory.make(), tell)
 
 
 def _opened(app: Flask, tell: Tell) -> Flask:

@@ -6,9 +6,9 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import Flask, current_app
 from flask_migrate import upgrade
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
-from portal.app import create_app
+from portal.cli import factory
 from portal.cli.failures import Failed
 from portal.config import Config, ConfigError
 from portal.extensions import db
@@ -22,7 +22,7 @@ def database() -> None:
 @database.command("upgrade")
 def upgrade_command() -> None:
     """Bring the tables to this version."""
-    app = create_app()
+    app = factory.make()
     before = revisions(app)
     migrate(app)
     if before.found == before.wanted:
@@ -34,7 +34,7 @@ def upgrade_command() -> None:
 @database.command("check")
 def check_command() -> None:
     """Say whether the tables are those of this version."""
-    app = create_app()
+    app = factory.make()
     require_current(app)
     click.echo("The database is up to date.")
 
@@ -53,7 +53,7 @@ def migrate(app: Flask) -> None:
         with app.app_context():
             upgrade()
             db.session.remove()
-    except OperationalError as problem:
+    except DBAPIError as problem:
         raise unreachable(app, problem) from None
 
 
@@ -64,7 +64,7 @@ def revisions(app: Flask) -> Revisions:
             found = MigrationContext.configure(connection).get_current_revision()
             alembic: AlembicConfig = current_app.extensions["migrate"].migrate.get_config()
             wanted = ScriptDirectory.from_config(alembic).get_current_head()
-    except OperationalError as problem:
+    except DBAPIError as problem:
         raise unreachable(app, problem) from None
     return Revisions(found, wanted)
 
@@ -81,7 +81,7 @@ def require_current(app: Flask) -> None:
         )
 
 
-def unreachable(app: Flask, problem: OperationalError) -> Failed:
+def unreachable(app: Flask, problem: DBAPIError) -> Failed:
     """One line for a database that does not answer; never the URL, which may hold a password."""
     config: Config = app.extensions["config"]
     with app.app_context():

@@ -64,7 +64,7 @@ class Running:
             return
         try:
             with self.app.app_context():
-                claims.release_dead(f"{socket.gethostname()}:{pid}")
+                claims.release_dead(claims.process_name(pid))
                 db.session.remove()
         except SQLAlchemyError as problem:
             _on_stderr(f"The mail of {role.name} is free again in 60 s ({type(problem).__name__}).")

@@ -1,10 +1,12 @@
 """A wrong setting stops every command with one clear line."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.portal.cli.commands import invoke, run
+from tests.portal.cli.commands import environment, invoke, run
 
 KEY = "k1:" + "A" * 43 + "="
 WRONG: dict[str, tuple[dict[str, str], str]] = {
@@ -96,6 +98,40 @@ def test_a_database_that_cannot_be_reached_is_told_without_its_password(tmp_path
     (line,) = refused.stderr.splitlines()
     assert "Check PORTAL_DATABASE_URL and that the server runs." in line
     assert "canary" not in refused.output
+
+
+def test_a_data_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    refused = invoke({"PORTAL_DATA_DIR": str(tmp_path / "file" / "data")}, "db", "upgrade")
+    assert refused.exit_code == 1
+    assert refused.stderr == (
+        f"Error: PORTAL_DATA_DIR: {tmp_path}/file/data cannot be used (Not a directory). "
+        "Name a folder that may be written to.\n"
+    )
+
+
+def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
+    (tmp_path / "gatepost.sqlite3").write_text("this is a letter to my mother\n" * 100)
+    for command in (("db", "upgrade"), ("db", "check"), ("worker",)):
+        refused = invoke({"PORTAL_DATA_DIR": str(tmp_path)}, *command)
+        assert refused.exit_code == 1
+        (line,) = refused.stderr.splitlines()
+        assert "cannot be used: file is not a database." in line
+
+
+def test_the_wsgi_application_is_ready_on_a_migrated_database(tmp_path: Path) -> None:
+    settings = {"PORTAL_DATA_DIR": str(tmp_path)}
+    invoke(settings, "db", "upgrade")
+    say = "import wsgi; print(wsgi.app.test_client().get('/health/ready').status_code)"
+    done = subprocess.run(
+        [sys.executable, "-c", say],
+        cwd=Path(__file__).parents[3],
+        env=environment(settings),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "200"
 
 
 @pytest.mark.parametrize(
