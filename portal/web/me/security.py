@@ -18,16 +18,10 @@ from portal.web.forms import put_errors
 from portal.web.guard import requires
 
 
-@blueprint.get("/security")
+@blueprint.route("/security", methods=["GET", "POST"])
 @requires(Permission.ACCOUNT_CHANGE)
 def security() -> ResponseReturnValue:
-    return _page(PasswordForm())
-
-
-@blueprint.post("/security/password")
-@requires(Permission.ACCOUNT_CHANGE)
-def security_password() -> ResponseReturnValue:
-    """A new password, by the one that the person has now."""
+    """The sessions, and a new password by the one that the person has now."""
     form = PasswordForm()
     if form.validate_on_submit():
         try:
@@ -39,7 +33,11 @@ def security_password() -> ResponseReturnValue:
         else:
             flash(_("Password changed. Your other sessions have ended."), "success")
             return redirect(url_for("me.security"), 303)
-    return _page(form), 422
+    own = guard.principal().session
+    page = render_template(
+        "me/security.html", form=form, sessions=sessions.of(_me().id), own=own and own.id
+    )
+    return page, 422 if form.errors else 200
 
 
 @blueprint.post("/security/sessions/<uuid:session_id>/end")
@@ -82,10 +80,3 @@ def _change_password(current: str, new: str) -> None:
         raise Invalid.field("current_password", _("This is not your current password."))
     throttle.forgive_sign_in(user.email, ip=ip)
     users.change_password(user, new=new, session=own, ip=ip)
-
-
-def _page(form: PasswordForm) -> str:
-    own = guard.principal().session
-    return render_template(
-        "me/security.html", form=form, sessions=sessions.of(_me().id), own=own and own.id
-    )
