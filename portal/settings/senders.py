@@ -16,38 +16,20 @@ from portal.audit.log import Actor
 from portal.clock import new_id, utcnow
 from portal.extensions import db
 from portal.settings import binding, changes, effective, passes, sender_rules
+from portal.settings.candidates import (
+    Candidate,
+    Clear,
+    Keep,
+    Replace,
+    SecretChange,
+    candidate,
+    shown_version,
+)
 from portal.settings.models import Sender, SenderVersion, VersionState
 from portal.settings.scope import Scope
-from portal.settings.sender_rules import SenderValues
-from portal.smtp.values import Authentication
-from portal.validation import Invalid, Stale, one_line
+from portal.validation import FieldError, Invalid, Stale, one_line
 
-
-@dataclass(frozen=True)
-class Keep:
-    """Keep the stored secret, if the destination is still the one it was given for."""
-
-
-@dataclass(frozen=True)
-class Replace:
-    secret: str = dataclasses.field(repr=False)
-
-
-@dataclass(frozen=True)
-class Clear:
-    """Forget the stored secret."""
-
-
-SecretChange = Keep | Replace | Clear
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """Values that passed the rules, with the secret that may go with them, before any save."""
-
-    values: SenderValues
-    secret: str | None = dataclasses.field(repr=False)
-    secret_change: SecretChange = dataclasses.field(default_factory=Keep)
+__all__ = ["Candidate", "Clear", "Keep", "Replace", "SecretChange", "candidate", "shown_version"]
 
 
 @dataclass(frozen=True)
@@ -77,38 +59,9 @@ def get(scope: Scope, sender_id: uuid.UUID) -> Sender | None:
     )
 
 
-def shown_version(sender: Sender) -> SenderVersion:
-    """What a page shows: the draft if there is one, else the active version."""
-    draft = effective.version_of(sender, VersionState.DRAFT)
-    return draft or effective.version_of(sender, VersionState.ACTIVE) or sender.versions[-1]
-
-
 def has_draft(sender: Sender) -> bool:
     """Whether values wait for their test."""
     return effective.version_of(sender, VersionState.DRAFT) is not None
-
-
-def candidate(
-    scope: Scope,
-    sender: Sender | None,
-    raw: Mapping[str, Any],
-    *,
-    secret: SecretChange,
-    actor: Actor,
-) -> Candidate:
-    """Check unsaved values and find the secret that may go with them; changes nothing.
-
-    Raises Invalid; also where a stored secret would go to another destination.
-    """
-    current = shown_version(sender) if sender else None
-    base = effective.values_of(current) if current else None
-    values = sender_rules.parse(raw, base=base, at_host=scope.is_host, by_host=actor.is_host)
-    clear = _clear_secret(scope, sender, current, values, secret)
-    if values.authentication is Authentication.NONE:
-        return Candidate(values, None, Clear())
-    if not clear:
-        raise Invalid.field("password", "Enter the password or authorization code.")
-    return Candidate(values, clear, secret)
 
 
 def save(
@@ -139,7 +92,7 @@ def save(
         db.session.refresh(sender, with_for_update=True)
         if revision is not None and revision != sender.revision:
             raise Stale
-    checked = candidate(scope, sender, raw, secret=secret, actor=actor)
+    checked = _checked(scope, sender, name, raw, secret, actor)
     before = shown_version(sender) if sender else None
     sender = sender or _new_sender(scope, name, new_sender_id or new_id())
     renamed = _rename(scope, sender, name)
@@ -199,27 +152,27 @@ def remember_pass(scope: Scope, checked: Candidate) -> None:
     passes.remember(scope, checked.values, checked.secret)
 
 
-def _clear_secret(
+def _checked(
     scope: Scope,
     sender: Sender | None,
-    current: SenderVersion | None,
-    values: SenderValues,
-    change: SecretChange,
-) -> str | None:
-    if isinstance(change, Replace):
-        return change.secret
-    if isinstance(change, Clear) or sender is None or current is None or not current.secret:
-        return None
-    if values.authentication is Authentication.NONE:
-        return None
-    stored_for = effective.values_of(current)
-    if binding.destination(scope, stored_for) != binding.destination(scope, values):
-        raise Invalid.field(
-            "password",
-            f"Enter the password again: the stored one goes to {stored_for.server}:"
-            f"{stored_for.port} as {stored_for.login_name} only, and that was changed.",
-        )
-    return binding.unseal(current.secret, scope=scope, sender_id=sender.id, values=stored_for)
+    name: str,
+    raw: Mapping[str, Any],
+    secret: SecretChange,
+    actor: Actor,
+) -> Candidate:
+    """Name and values judged together, so that every refusal is told at once."""
+    errors: list[FieldError] = []
+    try:
+        _name(name)
+    except Invalid as refused:
+        errors += refused.errors
+    try:
+        checked = candidate(scope, sender, raw, secret=secret, actor=actor)
+    except Invalid as refused:
+        raise Invalid([*errors, *refused.errors]) from None
+    if errors:
+        raise Invalid(errors)
+    return checked
 
 
 def _new_sender(scope: Scope, name: str, sender_id: uuid.UUID) -> Sender:

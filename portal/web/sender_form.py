@@ -102,18 +102,16 @@ class _Editing:
         return self.form.name.data or ""
 
     def secret(self) -> SecretChange:
-        """What the form says about the secret. Raises Invalid where it says nothing sensible."""
+        """What the form says about the secret; Clear, which a sign-in refuses, where none came."""
         typed = self.form.password.data or ""
-        if self.form.authentication.data == "none":
-            return Clear()
-        if self.form.secret_act.data == "clear":
+        if self.form.authentication.data == "none" or self.form.secret_act.data == "clear":
             return Clear()
         if typed:
             return Replace(typed)
         kept = drafts.typed(self.key)
         if self.form.secret_act.data in (None, "keep"):
             return Replace(kept) if kept else Keep()
-        raise Invalid.field("password", _("Enter the password or authorization code."))
+        return Clear()
 
     def keep_typed(self) -> None:
         """Keep a secret that was just typed while the page comes back; commits."""
@@ -160,8 +158,8 @@ def _form(place: Place, sender: Sender | None) -> SenderForm:
 def _test(editing: _Editing, *, check_only: bool) -> ResponseReturnValue:
     before = editing.sender.revision if editing.sender else 0
     try:
-        secret = editing.secret()
         name = one_line("name", editing.name, longest=100) or _("new sender")
+        secret = editing.secret()
         editing.keep_typed()
         editing.report = sender_tests.run(
             editing.place.organization,
@@ -200,9 +198,8 @@ def _repair(editing: _Editing, repair: str) -> ResponseReturnValue:
         editing.form.port.data = port
     editing.notes.append(_("Changed in the form below, not saved yet. Test again."))
     try:
+        secret, actor = editing.secret(), guard.principal().actor
         editing.keep_typed()
-        actor = guard.principal().actor
-        secret = editing.secret()
         senders.candidate(
             editing.place.scope, editing.sender, editing.raw, secret=secret, actor=actor
         )
