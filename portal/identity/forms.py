@@ -205,10 +205,13 @@ class ProfileForm(FlaskForm):
     language = SelectField(
         _l("Language"),
         choices=[
-            SelectChoice("", _l("As the browser asks, and in mail as the organization set it")),
+            SelectChoice("", _l("Not set")),
             SelectChoice("en", "English"),
             SelectChoice("zh", "简体中文"),
         ],
+        description=_l(
+            "Not set: pages follow your browser, mail follows the organization or the platform."
+        ),
     )
     timezone = SelectField(
         _l("Time zone"), description=_l("Times on pages and in mail are shown in it.")

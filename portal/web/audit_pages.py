@@ -66,6 +66,18 @@ def view(organization: Organization | None) -> View:
     )
 
 
+def word(slug: str) -> str:
+    """The word for a kind of object or a field."""
+    known = {
+        "api_token": _("Token"),
+        "slug": _("Short name"),
+        "mail_settings": _("Mail settings"),
+        "default_sender_id": _("Default sender"),
+        "is_system_administrator": _("System administrator"),
+    }
+    return known.get(slug) or words.own_words(slug)
+
+
 def action_words(action: str) -> str:
     """`member.added` as words."""
     return words.own_words(action)
@@ -145,7 +157,7 @@ def _actor(entry: AuditEntry, people: Mapping[str, str], tokens: Mapping[str, st
 def _object(entry: AuditEntry, objects: Mapping[str, Mapping[str, str]]) -> str:
     known = entry.object_id or ""
     named = objects.get(entry.object_type, {}).get(known)
-    kind = words.own_words(entry.object_type)
+    kind = word(entry.object_type)
     if named:
         return named if entry.object_type in ("user", "organization") else f"{kind} {named}"
     return kind
@@ -157,7 +169,7 @@ def _changes(changes: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     for field, change in changes.items():
         values = change if isinstance(change, Mapping) else {"after": change}
         before, after = _text(values.get("before")), _text(values.get("after"))
-        shown.append((words.own_words(field), before, after))
+        shown.append((word(field), before, after))
     return shown
 
 

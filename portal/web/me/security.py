@@ -16,6 +16,7 @@ from portal.web import guard
 from portal.web.blueprints import me as blueprint
 from portal.web.forms import put_errors
 from portal.web.guard import requires
+from portal.web.me import browsers
 
 
 @blueprint.route("/security", methods=["GET", "POST"])
@@ -35,7 +36,11 @@ def security() -> ResponseReturnValue:
             return redirect(url_for("me.security"), 303)
     own = guard.principal().session
     page = render_template(
-        "me/security.html", form=form, sessions=sessions.of(_me().id), own=own and own.id
+        "me/security.html",
+        form=form,
+        sessions=sessions.of(_me().id),
+        own=own and own.id,
+        browser_of=browsers.parts,
     )
     return page, 422 if form.errors else 200
 

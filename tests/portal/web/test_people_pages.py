@@ -92,7 +92,7 @@ def test_removing_says_what_happens_and_keeps_the_account(app: Flask, cast: Cast
     assert "No mail to this person is waiting." in page.text
     page = page.submit(button="Remove")
     assert "no longer belongs here" in page.text
-    assert as_(app, cast.dave).open("/").path == "/organizations/globex/"
+    assert as_(app, cast.dave).open("/").path.startswith("/organizations/globex/")
 
 
 def test_the_last_administrator_is_not_removed_by_a_typed_address(app: Flask, cast: Cast) -> None:
@@ -165,7 +165,7 @@ def test_acting_is_shown_on_every_page_and_ends(app: Flask, cast: Cast) -> None:
     rita = as_(app, cast.rita)
     rita.open(MEMBERS, status=403)
     page = rita.open("/host/organizations/acme").submit(button="Act inside Acme")
-    assert page.path == "/organizations/acme/" and "You act inside Acme" in page.text
+    assert page.path.startswith("/organizations/acme/") and "You act inside Acme" in page.text
     assert "You act inside Acme" in rita.open(MEMBERS).text
     page = rita.open("/me/profile").submit(button="Stop acting")
     assert "You act inside" not in page.text

