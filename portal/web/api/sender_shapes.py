@@ -1,9 +1,9 @@
 """A sender as the API takes and gives it. Secrets go in and never come back."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from portal.settings import effective, overview, senders
 from portal.settings.models import Sender, VersionState
@@ -49,10 +49,10 @@ class SenderValuesInput(Input):
     envelope_sender: str | None = None
     server: str | None = None
     port: int | None = None
-    encryption: str | None = None
+    encryption: Annotated[Encryption | None, Field(strict=False)] = None
     verify: bool | None = None
     ca: str | None = None
-    authentication: str | None = None
+    authentication: Annotated[Authentication | None, Field(strict=False)] = None
     username: str | None = None
     domain: str | None = None
     password: str | None = None
