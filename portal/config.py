@@ -5,12 +5,16 @@ same names without `PORTAL_`, in lower case. The environment wins over the file.
 """
 
 import ipaddress
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import environ as _environ
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 _NAMES = (
     "database_url",
@@ -142,7 +146,7 @@ def _database_url(value: str | None, data_dir: Path) -> str:
     if not value:
         return f"sqlite:///{data_dir / 'gatepost.sqlite3'}"
     scheme, _, rest = value.partition("://")
-    if scheme in ("postgres", "postgresql", "postgresql+psycopg") and rest:
+    if scheme in ("postgres", "postgresql", "postgresql+psycopg") and _is_url(f"x://{rest}"):
         return f"postgresql+psycopg://{rest}"
     if scheme == "sqlite" and rest.startswith("/"):
         return value
@@ -152,6 +156,13 @@ def _database_url(value: str | None, data_dir: Path) -> str:
     )
 
 
+def _is_url(value: str) -> bool:
+    try:
+        return bool(make_url(value).database)
+    except (ArgumentError, ValueError):
+        return False
+
+
 def _base_url(value: str | None) -> str:
     if not value:
         return "http://127.0.0.1:8000"
@@ -159,6 +170,7 @@ def _base_url(value: str | None) -> str:
         parts = urlsplit(value)
         _ = parts.port
         sound = parts.scheme in ("http", "https") and bool(parts.hostname)
+        sound = sound and parts.username is None and not re.search(r"[\s\x00-\x1f]", value)
     except ValueError:
         sound = False
     if not sound or parts.query or parts.fragment or parts.path not in ("", "/"):

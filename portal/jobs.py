@@ -61,7 +61,7 @@ class Waker:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", 0))
         self._socket.setblocking(False)
-        self._path = self._folder / str(os.getpid())
+        self._path = self._folder / f"{os.getpid()}-{self._socket.getsockname()[1]}"
         self._listening: psycopg.Connection[Any] | None = None
 
     def __enter__(self) -> "Waker":
@@ -116,6 +116,8 @@ class Waker:
 
 
 def _after_commit(session: Session) -> None:
+    if session.in_nested_transaction():
+        return  # a savepoint: nobody else sees its rows yet
     if session.info.pop(_MARK, False):
         _wake_here(current_app.extensions["config"].data_dir / "wake")
         if db.engine.dialect.name == "postgresql":
@@ -123,16 +125,29 @@ def _after_commit(session: Session) -> None:
 
 
 def _after_rollback(session: Session) -> None:
-    session.info.pop(_MARK, None)
+    if not session.in_nested_transaction():
+        session.info.pop(_MARK, None)
 
 
 def _wake_here(folder: Path) -> None:
     if not folder.is_dir():
         return
+    for path in folder.iterdir():
+        try:
+            _kick(int(path.read_text()))
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)  # left by a worker that was killed
+        except (OSError, ValueError):
+            continue
+
+
+def _kick(port: int) -> None:
+    """Raises ConnectionRefusedError where nobody listens any more."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-        for path in folder.iterdir():
-            with contextlib.suppress(OSError, ValueError):
-                sender.sendto(b"k", ("127.0.0.1", int(path.read_text())))
+        sender.connect(("127.0.0.1", port))
+        sender.send(b"k")
+        # On this machine the refusal is back by now, and the second call reports it.
+        sender.send(b"k")
 
 
 def _wake_elsewhere() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from flask import Flask, current_app
 from sqlalchemy import String, inspect, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.clock import utcnow
@@ -66,19 +67,26 @@ def ensure(app: Flask) -> list[Path]:
                 f"{config.data_dir / _ENCRYPTION_FILE} or add it to PORTAL_ENCRYPTION_KEYS."
             )
         for key_id in sorted(set(opened.key_ids) - known):
-            db.session.add(EncryptionKey(id=key_id))
-        db.session.commit()
+            _remember(key_id)
     return made
+
+
+def _remember(key_id: str) -> None:
+    db.session.add(EncryptionKey(id=key_id))
+    try:
+        db.session.commit()
+    except IntegrityError:
+        db.session.rollback()  # another process starts at this moment and was first
 
 
 def _make_missing(config: Config) -> list[Path]:
     made = []
     config.data_dir.mkdir(parents=True, exist_ok=True)
-    if not config.encryption_keys and not (config.data_dir / _ENCRYPTION_FILE).exists():
-        made.append(_write(config.data_dir / _ENCRYPTION_FILE, ":".join(new_key())))
-    if not config.secret_key and not (config.data_dir / _SECRET_FILE).exists():
-        made.append(_write(config.data_dir / _SECRET_FILE, secrets.token_urlsafe(48)))
-    return made
+    if not config.encryption_keys:
+        made.append((config.data_dir / _ENCRYPTION_FILE, ":".join(new_key())))
+    if not config.secret_key:
+        made.append((config.data_dir / _SECRET_FILE, secrets.token_urlsafe(48)))
+    return [path for path, content in made if _write(path, content)]
 
 
 def _open_vault(config: Config) -> Vault:
@@ -93,6 +101,9 @@ def _open_vault(config: Config) -> Vault:
                 f"The encryption keys are missing: restore {path} or set PORTAL_ENCRYPTION_KEYS."
             )
         lines = [line.strip() for line in content.replace(",", "\n").splitlines() if line.strip()]
+        if not all(":" in line for line in lines):
+            # The line itself is not shown: it may be a key whose id is missing.
+            raise ConfigError(f"{path}: every line must look like id:base64.")
         pairs = tuple((key_id, encoded) for key_id, _, encoded in (x.partition(":") for x in lines))
     keys = []
     for key_id, encoded in pairs:
@@ -110,12 +121,39 @@ def _read(path: Path) -> str | None:
         return None
     except OSError as problem:
         raise ConfigError(f"{path} cannot be read: {problem.strerror}.") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} is not a key file: restore it.") from None
 
 
-def _write(path: Path, content: str) -> Path:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(content + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    return path
+def _write(path: Path, content: str) -> bool:
+    """Make the file whole or not at all; False where it is there already.
+
+    Two processes may start for the first time at once, and a machine may stop at any moment.
+    """
+    if path.exists():
+        return False
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
+    unfinished.unlink(missing_ok=True)
+    try:
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(content + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(unfinished, path)
+        except FileExistsError:
+            return False
+    finally:
+        unfinished.unlink(missing_ok=True)
+    _keep(path.parent)
+    return True
+
+
+def _keep(folder: Path) -> None:
+    """The names in a folder are durable once the folder itself was written."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

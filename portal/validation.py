@@ -60,7 +60,8 @@ def one_line(field: str, value: str, *, longest: int) -> str:
 def display_name(field: str, value: str, *, longest: int = 200) -> str:
     """A name for people beside an address. Raises Invalid where it could be read as an address."""
     text = one_line(field, value, longest=longest)
-    if "@" in text or "<" in text or ">" in text:
+    # Full-width and small forms look alike to people.
+    if set("@<>") & set(unicodedata.normalize("NFKC", text)):
         raise Invalid.field(
             field, "Leave out @, < and >: a display name must not look like an address."
         )

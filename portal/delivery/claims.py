@@ -3,17 +3,19 @@
 Every later write of the worker names its lease and fence; a worker that lost them writes nothing.
 """
 
+import os
+import socket
 import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, select, update
+from sqlalchemy import ColumnElement, and_, or_, select, update
 
 from portal.clock import utcnow
 from portal.database import rows_changed
 from portal.delivery import retry
-from portal.delivery.models import Attempt, AttemptOutcome, Delivery, State
+from portal.delivery.models import Attempt, AttemptOutcome, Delivery, DeliverySecret, State
 from portal.delivery.retry import RetryAt
 from portal.extensions import db
 from portal.kinds import BY_KEY
@@ -21,6 +23,9 @@ from portal.kinds import BY_KEY
 LEASE = timedelta(seconds=60)
 # After so many recoveries a delivery is parked: it may be what kills the workers.
 _RECOVERIES = 3
+WORKER_LOST = "worker_lost"
+# How many rows one transaction of a recovery takes.
+_PORTION = 500
 
 
 class LeaseLost(Exception):
@@ -44,6 +49,16 @@ class Claim:
             Delivery.lease_owner == self.worker,
             Delivery.fence == self.fence,
         )
+
+
+def process_name(pid: int) -> str:
+    """The beginning of the names of all workers in that process of this machine."""
+    return f"{socket.gethostname()[:40]}:{pid}"
+
+
+def worker_name() -> str:
+    """A name that no other worker has or had: process ids come again, in containers always."""
+    return f"{process_name(os.getpid())}:{os.urandom(4).hex()}"
 
 
 def claim(worker: str, *, limit: int, but: Collection[uuid.UUID | None] = ()) -> list[Claim]:
@@ -81,11 +96,18 @@ def claim(worker: str, *, limit: int, but: Collection[uuid.UUID | None] = ()) ->
     return claims
 
 
-def renew(worker: str) -> None:
-    """Extend the leases of everything this worker holds, and commit."""
+def renew(worker: str, *, but: Collection[uuid.UUID] = ()) -> None:
+    """Extend the leases of everything this worker holds, and commit.
+
+    `but`: deliveries that no thread of it cares for any more, so that they come back.
+    """
     db.session.execute(
         update(Delivery)
-        .where(Delivery.state == State.SENDING, Delivery.lease_owner == worker)
+        .where(
+            Delivery.state == State.SENDING,
+            Delivery.lease_owner == worker,
+            Delivery.id.not_in(list(but)),
+        )
         .values(lease_until=utcnow() + LEASE)
     )
     db.session.commit()
@@ -119,8 +141,10 @@ def release(claims: Collection[Claim]) -> None:
 
 
 def release_dead(worker: str) -> int:
-    """Recover everything that a worker held which is known to be dead, and commit."""
-    return _recover(and_(Delivery.state == State.SENDING, Delivery.lease_owner == worker))
+    """Recover everything that a dead worker, or all workers of a dead process, held; commit."""
+    within = Delivery.lease_owner.startswith(f"{worker}:", autoescape=True)
+    mine = or_(Delivery.lease_owner == worker, within)
+    return _recover(and_(Delivery.state == State.SENDING, mine))
 
 
 def recover_expired() -> int:
@@ -128,15 +152,25 @@ def recover_expired() -> int:
     return _recover(and_(Delivery.state == State.SENDING, Delivery.lease_until < utcnow()))
 
 
+def forget_secrets(delivery: Delivery) -> None:
+    """Delete the links of a letter that will not be written again."""
+    if (row := db.session.get(DeliverySecret, delivery.id)) is not None:
+        db.session.delete(row)
+
+
 def _recover(condition: ColumnElement[bool]) -> int:
-    found = db.session.scalars(
-        select(Delivery).where(condition).limit(500).with_for_update(skip_locked=True)
-    ).all()
-    now = utcnow()
-    for delivery in found:
-        _recover_one(delivery, now)
-    db.session.commit()
-    return len(found)
+    recovered = 0
+    while True:
+        found = db.session.scalars(
+            select(Delivery).where(condition).limit(_PORTION).with_for_update(skip_locked=True)
+        ).all()
+        now = utcnow()
+        for delivery in found:
+            _recover_one(delivery, now)
+        db.session.commit()
+        recovered += len(found)
+        if len(found) < _PORTION:
+            return recovered
 
 
 def _recover_one(delivery: Delivery, now: datetime) -> None:
@@ -146,7 +180,7 @@ def _recover_one(delivery: Delivery, now: datetime) -> None:
     if attempt is not None:
         unknown = delivery.dot_pending
         attempt.outcome = AttemptOutcome.UNKNOWN if unknown else AttemptOutcome.RECOVERED
-        attempt.cause = "worker_lost"
+        attempt.cause = WORKER_LOST
         delivery.recoveries += 1
     delivery.lease_owner = None
     delivery.lease_until = None
@@ -157,6 +191,7 @@ def _recover_one(delivery: Delivery, now: datetime) -> None:
     elif delivery.recoveries >= _RECOVERIES:
         delivery.state, delivery.reason = State.FAILED, "parked"
         delivery.next_attempt_at = None
+        forget_secrets(delivery)
     else:
         delivery.state, delivery.reason = State.QUEUED, "recovered"
         delivery.next_attempt_at = now
@@ -171,5 +206,5 @@ def _after_unknown(delivery: Delivery, now: datetime) -> None:
         delivery.next_attempt_at = now
         delivery.may_be_duplicate = True
     else:
-        delivery.state, delivery.reason = State.UNKNOWN, "worker_lost"
+        delivery.state, delivery.reason = State.UNKNOWN, WORKER_LOST
         delivery.next_attempt_at = None

@@ -22,10 +22,12 @@ from portal.settings import effective
 from portal.settings.effective import NoSender, NoSenderReason, Origin, Resolved
 from portal.smtp.message import make_message_id
 from portal.validation import Invalid
+from portal.vault import VaultError
 
 # Approvals live until they are decided or expire; nothing waits longer than this.
 _UNTIL_DECIDED = timedelta(days=30)
 EXTERNAL = "external_recipient"
+SECRET_DOES_NOT_OPEN = "secret_does_not_open"
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def enqueue(
         created_at=now,
     )
     db.session.add(payload)
-    resolved = effective.resolve(organization, kind)
+    resolved = _resolve(organization, kind)
     subjects = _Subjects(organization, kind, data)
     deliveries = []
     for addressee in addressees:
@@ -153,12 +155,22 @@ class _Subjects:
         return self._subjects[language]
 
 
+def _resolve(organization: Organization | None, kind: Kind) -> Resolved | NoSender | None:
+    """None: the sender's secret does not open with the keys at hand."""
+    try:
+        return effective.resolve(organization, kind)
+    except VaultError:
+        return None
+
+
 def _start(
     organization: Organization | None,
     kind: Kind,
     addressee: Addressee,
-    resolved: Resolved | NoSender,
+    resolved: Resolved | NoSender | None,
 ) -> Start:
+    if resolved is None:
+        return Start(State.HELD, SECRET_DOES_NOT_OPEN, None)
     if isinstance(resolved, NoSender):
         off = resolved.reason is NoSenderReason.MAIL_OFF
         return Start(State.SUPPRESSED if off else State.HELD, resolved.reason.value, None)

@@ -35,3 +35,16 @@ class PhaseLog:
 
     def line(self, text: str) -> None:
         """Delivery keeps no transcript."""
+
+
+class Ear:
+    """Hears a session for all its life, and tells the attempt that goes on now."""
+
+    def __init__(self) -> None:
+        self.phases = PhaseLog()
+
+    def step(self, step: Step) -> None:
+        self.phases.step(step)
+
+    def line(self, text: str) -> None:
+        self.phases.line(text)

@@ -4,10 +4,13 @@ No database transaction is open while the network talks: what is needed is read 
 first, the answer is written afterwards under the claim's fence.
 """
 
+import time
 from dataclasses import dataclass
 from datetime import datetime
 
 from flask import current_app
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 
 from portal import logs
 from portal.clock import monotonic, utcnow
@@ -15,10 +18,10 @@ from portal.delivery import claims, identity, outbox, settling
 from portal.delivery.claims import Claim, LeaseLost
 from portal.delivery.guards import guard_for
 from portal.delivery.models import Attempt, Delivery, State
-from portal.delivery.phases import PhaseLog
+from portal.delivery.phases import Ear, PhaseLog
 from portal.destinations import Guard
 from portal.extensions import db
-from portal.identity.models import Organization, OrganizationState
+from portal.identity.models import Membership, Organization, OrganizationState
 from portal.kinds import BY_KEY, Kind
 from portal.letters.compose import BrokenLetter, compose
 from portal.settings import effective
@@ -31,6 +34,9 @@ from portal.smtp.values import Bundle, Outcome, Refused, SessionFailed
 from portal.vault import VaultError
 
 _log = logs.logger("delivery")
+# An answer that cannot be stored is kept for as long as the lease lasts, in seconds.
+_STORE_WITHIN = 50.0
+_STORE_AGAIN = 0.5
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,6 @@ class Prepared:
     guard: Guard
     recipient: str
     content: bytes
-    attempt_number: int
 
 
 class Route:
@@ -51,15 +56,17 @@ class Route:
     def __init__(self) -> None:
         self._bundle: Bundle | None = None
         self._session: Session | None = None
+        self._ear = Ear()
 
     def session(self, prepared: Prepared, phases: PhaseLog) -> Session:
-        """A session for this bundle. Raises SessionFailed."""
+        """A session for this bundle, heard by `phases` from now on. Raises SessionFailed."""
+        self._ear.phases = phases
         if self._session is not None and (
             self._bundle != prepared.bundle or not self._session.usable
         ):
             self.close()
         if self._session is None:
-            self._session = open_session(prepared.bundle, guard=prepared.guard, observer=phases)
+            self._session = open_session(prepared.bundle, guard=prepared.guard, observer=self._ear)
             self._bundle = prepared.bundle
         else:
             phases.reused()
@@ -81,17 +88,29 @@ def deliver(claimed: Claim, route: Route) -> None:
         phases = PhaseLog()
         began = monotonic()
         outcome = _send(claimed, prepared, route, phases)
-        settling.settle(
-            claimed,
-            outcome,
-            sender_id=prepared.sender.sender_id,
-            ms=int((monotonic() - began) * 1000),
-            phases=phases,
-        )
+        _store(claimed, outcome, prepared, int((monotonic() - began) * 1000), phases)
     except LeaseLost:
         route.close()
         db.session.rollback()
+        settling.note_lost_lease(claimed)
         _log.warning("lease lost", delivery=str(claimed.delivery_id))
+
+
+def _store(claimed: Claim, outcome: Outcome, prepared: Prepared, ms: int, phases: PhaseLog) -> None:
+    """Settle, again and again while the database is away: the answer lives only here."""
+    patience = monotonic() + _STORE_WITHIN
+    while True:
+        try:
+            settling.settle(
+                claimed, outcome, sender_id=prepared.sender.sender_id, ms=ms, phases=phases
+            )
+            return
+        except SQLAlchemyError as problem:
+            db.session.remove()
+            if monotonic() > patience:
+                raise
+            _log.error("answer not stored yet", kind=type(problem).__name__)
+            time.sleep(_STORE_AGAIN)
 
 
 def _send(claimed: Claim, prepared: Prepared, route: Route, phases: PhaseLog) -> Outcome:
@@ -124,25 +143,81 @@ def _send(claimed: Claim, prepared: Prepared, route: Route, phases: PhaseLog) ->
 
 
 def _prepare(claimed: Claim) -> Prepared | None:
-    """Steps before the network: still wanted? by which sender? what does it say? Then commit."""
-    delivery = db.session.get(Delivery, claimed.delivery_id, populate_existing=True)
-    if delivery is None or delivery.fence != claimed.fence or delivery.state is not State.SENDING:
+    """Steps before the network: still wanted? by which sender? what does it say?
+
+    The attempt is committed before the letter is written: what breaks there has been counted.
+    """
+    resolved = _begin(claimed)
+    return _write(claimed, resolved) if resolved is not None else None
+
+
+def _begin(claimed: Claim) -> Resolved | None:
+    delivery = _held(claimed)
+    if delivery is None:
         db.session.rollback()
         return None
     kind = BY_KEY[delivery.kind]
     organization = _organization(delivery)
     now = utcnow()
-    stop = _reason_to_stop(delivery, organization, now)
+    stop = _reason_to_stop(delivery, organization, kind, now)
     if stop is None:
         stop, resolved = _resolve(delivery, organization, kind, now)
     if stop is not None:
         settling.put_aside(delivery, *stop)
         db.session.commit()
         return None
-    prepared = _attempt(delivery, organization, kind, resolved, claimed)
+    _count(delivery, resolved, claimed)
     db.session.commit()
-    db.session.remove()
-    return prepared
+    return resolved
+
+
+def _write(claimed: Claim, resolved: Resolved) -> Prepared | None:
+    delivery = _held(claimed)
+    if delivery is None:
+        raise LeaseLost
+    organization = _organization(delivery)
+    try:
+        content = written(delivery, organization, BY_KEY[delivery.kind], resolved)
+    except SQLAlchemyError:
+        raise
+    except VaultError:
+        settling.letter_does_not_open(delivery)
+    except (BrokenLetter, UnsafeMessage) as problem:
+        settling.render_failed(delivery, str(problem))
+    except Exception as problem:
+        # Whatever breaks one letter breaks it at every try, and must not stop the others.
+        _log.error("letter broken", delivery=str(delivery.id), exc_info=problem)
+        settling.render_failed(delivery, type(problem).__name__)
+    else:
+        prepared = _prepared(delivery, organization, resolved, content)
+        db.session.commit()
+        db.session.remove()
+        return prepared
+    db.session.commit()
+    return None
+
+
+def _held(claimed: Claim) -> Delivery | None:
+    """The row, locked, if the claim still holds: so that nobody recovers it before the commit."""
+    return db.session.scalar(
+        select(Delivery)
+        .where(claimed.holds, Delivery.state == State.SENDING)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+
+
+def _prepared(
+    delivery: Delivery, organization: Organization | None, resolved: Resolved, content: bytes
+) -> Prepared:
+    of_host = resolved.bundle.owner == "host"
+    return Prepared(
+        resolved.bundle,
+        resolved,
+        guard_for(Scope.of(None if of_host else organization)),
+        delivery.recipient,
+        content,
+    )
 
 
 def _organization(delivery: Delivery) -> Organization | None:
@@ -152,13 +227,26 @@ def _organization(delivery: Delivery) -> Organization | None:
 
 
 def _reason_to_stop(
-    delivery: Delivery, organization: Organization | None, now: datetime
+    delivery: Delivery, organization: Organization | None, kind: Kind, now: datetime
 ) -> tuple[State, str] | None:
     if organization is not None and organization.state is OrganizationState.DELETED:
         return State.CANCELLED, "organization_deleted"
+    if organization is not None and not kind.is_security and not _belongs(delivery):
+        return State.CANCELLED, "not_a_member"
     if delivery.expires_at <= now:
         return State.EXPIRED, "expired"
     return None
+
+
+def _belongs(delivery: Delivery) -> bool:
+    """Whether the recipient still is a member; an outside address never was one."""
+    if delivery.user_id is None:
+        return True
+    member = select(Membership.id).where(
+        Membership.organization_id == delivery.organization_id,
+        Membership.user_id == delivery.user_id,
+    )
+    return db.session.scalar(member) is not None
 
 
 def _resolve(
@@ -169,7 +257,7 @@ def _resolve(
     try:
         resolved = effective.resolve(organization, kind)
     except VaultError:
-        return (State.HELD, "secret_does_not_open"), nothing
+        return (State.HELD, outbox.SECRET_DOES_NOT_OPEN), nothing
     if isinstance(resolved, NoSender):
         return (State.HELD, resolved.reason.value), nothing
     if outbox.is_external_on_host(organization, kind, delivery.user_id, resolved.level):
@@ -177,19 +265,14 @@ def _resolve(
     sender = db.session.get(Sender, resolved.sender_id)
     if sender is None:
         return (State.HELD, NoSenderReason.NOT_CONFIGURED.value), nothing
-    if settling.is_paused(sender, now):
+    if not settling.may_send(sender, now):
+        delivery.sender_id = sender.id
         return (State.HELD, settling.SENDER_FAILING), nothing
     return None, resolved
 
 
-def _attempt(
-    delivery: Delivery,
-    organization: Organization | None,
-    kind: Kind,
-    resolved: Resolved,
-    claimed: Claim,
-) -> Prepared | None:
-    """Count the attempt before anything can go wrong with it, then write the mail."""
+def _count(delivery: Delivery, resolved: Resolved, claimed: Claim) -> None:
+    """Count the attempt before anything can go wrong with it."""
     bundle = resolved.bundle
     delivery.attempt_count += 1
     delivery.sender_id = resolved.sender_id
@@ -207,19 +290,6 @@ def _attempt(
         server=bundle.server,
     )
     db.session.add(attempt)
-    try:
-        content = written(delivery, organization, kind, resolved)
-    except (BrokenLetter, UnsafeMessage, VaultError) as problem:
-        settling.render_failed(delivery, attempt, str(problem))
-        return None
-    return Prepared(
-        bundle,
-        resolved,
-        guard_for(Scope.of(None if bundle.owner == "host" else organization)),
-        delivery.recipient,
-        content,
-        delivery.attempt_count,
-    )
 
 
 def written(

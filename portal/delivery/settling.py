@@ -4,17 +4,17 @@ import random
 import uuid
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, and_, func, select, update
 
 from portal import jobs
 from portal.clock import utcnow
+from portal.database import rows_changed
 from portal.delivery import retry
-from portal.delivery.claims import Claim, LeaseLost
+from portal.delivery.claims import WORKER_LOST, Claim, LeaseLost, forget_secrets
 from portal.delivery.models import (
     Attempt,
     AttemptOutcome,
     Delivery,
-    DeliverySecret,
     Level,
     State,
 )
@@ -26,12 +26,18 @@ from portal.settings.effective import Origin, Resolved
 from portal.settings.models import Sender
 from portal.smtp.causes import Cause
 from portal.smtp.diagnosis import FailureClass, classify
-from portal.smtp.values import Accepted, Failure, Outcome, Refused
+from portal.smtp.values import Accepted, Failure, Outcome, Phase, Refused
 
 SENDER_FAILING = "sender_failing"
 # A success is written to the sender at most this often; failures always.
 _SUCCESS_NOTED = timedelta(seconds=30)
 _GREYLISTING_CODES = (450, 451)
+SEALED = "letter_does_not_open"
+LEASE_LOST = "lease_lost"
+_TAKEN_AWAY = (WORKER_LOST, LEASE_LOST)
+_PROBE_LASTS = timedelta(minutes=2)
+# A server that answers so late in a session is there, whatever it says of the mail.
+_IN_SESSION = (Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.BODY, Phase.DOT)
 
 
 def settle(
@@ -42,9 +48,19 @@ def settle(
     ms: int,
     phases: PhaseLog,
 ) -> None:
-    """Record an outcome and commit. Raises LeaseLost where the claim is not ours any more."""
-    delivery = db.session.scalar(select(Delivery).where(claimed.holds).with_for_update())
+    """Record an outcome and commit. Raises LeaseLost where the claim is not ours any more.
+
+    An acceptance that comes too late is written on its attempt, never over a newer state.
+    """
+    delivery = db.session.scalar(
+        select(Delivery)
+        .where(claimed.holds)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
     if delivery is None:
+        if isinstance(outcome, Accepted):
+            _note_late(claimed, outcome)
         raise LeaseLost
     attempt = _open_attempt(delivery)
     attempt.ms = ms
@@ -72,28 +88,55 @@ def put_aside(delivery: Delivery, state: State, reason: str) -> None:
     _let_go(delivery)
 
 
-def render_failed(delivery: Delivery, attempt: Attempt, problem: str) -> None:
+def render_failed(delivery: Delivery, problem: str) -> None:
     """The letter cannot be written: final, because another try would write the same."""
+    attempt = _open_attempt(delivery)
     attempt.outcome = AttemptOutcome.FAILED
     attempt.phase, attempt.cause, attempt.reply = "render", "render", problem[:500]
     delivery.state, delivery.reason = State.FAILED, "render"
     delivery.next_attempt_at = None
+    forget_secrets(delivery)
     _let_go(delivery)
 
 
-def is_paused(sender: Sender, now: datetime) -> bool:
-    """Whether the sender is failing and its next probe is not due."""
-    return sender.next_probe_at is not None and sender.next_probe_at > now
+def letter_does_not_open(delivery: Delivery) -> None:
+    """The key of this letter's links is missing: it waits for a worker that starts with it."""
+    attempt = _open_attempt(delivery)
+    attempt.outcome, attempt.phase, attempt.cause = AttemptOutcome.DEFERRED, "render", SEALED
+    attempt.is_route_fault = True
+    put_aside(delivery, State.HELD, SEALED)
+
+
+def may_send(sender: Sender, now: datetime) -> bool:
+    """Whether mail may leave by this sender now: it works, or this mail is its one probe.
+
+    A probe that never answers, because its worker died, lets the next one go after a while.
+    """
+    if sender.next_probe_at is None:
+        return True
+    if sender.next_probe_at > now:
+        return False
+    taken = db.session.execute(
+        update(Sender)
+        .where(Sender.id == sender.id, Sender.next_probe_at == sender.next_probe_at)
+        .values(next_probe_at=now + _PROBE_LASTS)
+    )
+    return rows_changed(taken) == 1
+
+
+def note_lost_lease(claimed: Claim) -> None:
+    """Close the attempt of a claim that was lost before an answer came, and commit."""
+    db.session.execute(
+        update(Attempt)
+        .where(_last_attempt(claimed), Attempt.outcome.is_(None))
+        .values(outcome=AttemptOutcome.RECOVERED, cause=LEASE_LOST)
+        .execution_options(synchronize_session=False)
+    )
+    db.session.commit()
 
 
 def level_of(resolved: Resolved) -> Level:
     return Level.HOST if resolved.level is Origin.HOST else Level.ORGANIZATION
-
-
-def forget_secrets(delivery: Delivery) -> None:
-    """Delete the links of a letter that will not be written again."""
-    if (row := db.session.get(DeliverySecret, delivery.id)) is not None:
-        db.session.delete(row)
 
 
 def _open_attempt(delivery: Delivery) -> Attempt:
@@ -102,6 +145,32 @@ def _open_attempt(delivery: Delivery) -> Attempt:
             Attempt.delivery_id == delivery.id, Attempt.number == delivery.attempt_count
         )
     ).one()
+
+
+def _last_attempt(claimed: Claim) -> ColumnElement[bool]:
+    """The newest attempt of this worker: it serves one mail of an organization at a time."""
+    mine = and_(
+        Attempt.delivery_id == claimed.delivery_id,
+        Attempt.worker == claimed.worker,
+    )
+    newest = select(func.max(Attempt.number)).where(mine).scalar_subquery()
+    return and_(mine, Attempt.number == newest)
+
+
+def _note_late(claimed: Claim, outcome: Accepted) -> None:
+    db.session.execute(
+        update(Attempt)
+        .where(_last_attempt(claimed), Attempt.outcome.is_(None) | Attempt.cause.in_(_TAKEN_AWAY))
+        .values(
+            outcome=AttemptOutcome.ACCEPTED,
+            cause=LEASE_LOST,
+            code=outcome.code,
+            reply=outcome.reply,
+            ip=outcome.ip,
+        )
+        .execution_options(synchronize_session=False)
+    )
+    db.session.commit()
 
 
 def _failure_ip(outcome: Outcome) -> str | None:
@@ -151,7 +220,10 @@ def _refused(delivery: Delivery, attempt: Attempt, failure: Failure, sender: Sen
         case AskSomeone():
             raise AssertionError("a refusal is never unknown")
     if failure_class is not FailureClass.ROUTE_FAULT:
-        _sender_works(sender)
+        if failure.phase in _IN_SESSION:
+            _sender_works(sender)
+        else:
+            _sender_is_late(sender, now)
 
 
 def _unknown(delivery: Delivery, attempt: Attempt, failure: Failure) -> None:
@@ -217,6 +289,12 @@ def _sender_fails(sender: Sender | None, failure: Failure, now: datetime) -> Non
             next_probe_at=retry.next_probe(failures, now, jitter=random.random()),  # noqa: S311
         )
     )
+
+
+def _sender_is_late(sender: Sender | None, now: datetime) -> None:
+    """It asked us to come later before any mail was named: a paused sender stays paused."""
+    if sender is not None and sender.next_probe_at is not None:
+        sender.next_probe_at = retry.next_probe(sender.consecutive_failures, now)
 
 
 def _let_go(delivery: Delivery) -> None:

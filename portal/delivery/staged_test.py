@@ -57,7 +57,7 @@ def run_test(
     outcome = _go(bundle, to, content, guard, watching)
     failure = None if isinstance(outcome, Accepted) else outcome.failure
     if coarse and failure and failure.cause in _ALIKE:
-        return _nothing_there(bundle, content, watching, pause)
+        return _nothing_there(bundle, content, watching, failure.phase, pause)
     sent = failure is None and content is not None
     report = _report(bundle, content, watching, failure, sent)
     return _without_addresses(report, watching) if coarse else report
@@ -87,6 +87,12 @@ class _Watching:
         return any(step.phase is phase and step.ok for step in self.steps)
 
     @property
+    def only_token(self) -> bool:
+        """The access token was had, and the login that it is for was not reached."""
+        logins = [step.ok for step in self.steps if step.phase is Phase.AUTH]
+        return logins == [True] and self.steps[0].phase is Phase.AUTH
+
+    @property
     def capabilities(self) -> tuple[str, ...]:
         """What the last EHLO was answered, without the server's name."""
         lines = self.transcript
@@ -108,6 +114,7 @@ _ALIKE = frozenset(
         Cause.CONNECT_TIMEOUT,
         Cause.CONNECT_REFUSED,
         Cause.UNREACHABLE,
+        Cause.TOKEN_UNAVAILABLE,
     }
 )
 _WITH_ADDRESSES = (Phase.DNS, Phase.CONNECT, Phase.POLICY)
@@ -188,6 +195,8 @@ def _steps(
         earlier = seen[step.phase].ms if step.phase in seen else None  # EHLO again after STARTTLS
         took = _milliseconds(step.milliseconds / 1000) + (earlier or 0)
         seen[step.phase] = Step(step.phase.value, step.ok, took, step.detail)
+    if watching.only_token:
+        del seen[Phase.AUTH]
     if failure and (failure.phase not in seen or seen[failure.phase].ok):
         detail = failure.reply or failure.detail or ""
         seen[failure.phase] = Step(failure.phase.value, ok=False, detail=detail)
@@ -214,27 +223,28 @@ def _plan(bundle: Bundle, content: bytes | None) -> list[Phase]:
 
 
 def _nothing_there(
-    bundle: Bundle, content: bytes | None, watching: _Watching, pause: Callable[[float], None]
+    bundle: Bundle,
+    content: bytes | None,
+    watching: _Watching,
+    phase: Phase,
+    pause: Callable[[float], None],
 ) -> Report:
-    """One answer for refused, filtered and forbidden, so that it tells nothing about a network."""
+    """One answer for refused, filtered and forbidden, so that it tells nothing about a network.
+
+    The same for the token endpoint, which is asked first: `phase` is then the login.
+    """
     now = clock.monotonic()
-    began = watching.connect_began or now
+    at_login = phase is Phase.AUTH
+    began = watching.started if at_login else watching.connect_began or now
     pause(max(0.0, began + COARSE_ANSWER - now))
-    plan = _plan(bundle, content)
+    failure = _NO_TOKEN if at_login else _NO_SERVER
     return Report(
         passed=False,
         steps=tuple(
-            Step(phase.value, ok=False if phase is Phase.CONNECT else None) for phase in plan
+            Step(step.value, ok=False if step.value == failure.step else None)
+            for step in _plan(bundle, content)
         ),
-        failure=ReportFailure(
-            step=Phase.CONNECT.value,
-            cause=Cause.UNREACHABLE.value,
-            say=_("Nothing that speaks SMTP answers there, or this portal may not connect there."),
-            cure=_(
-                "Check server and port; port 25 is often blocked, 465 and 587 seldom. Ask a system "
-                "administrator whether this portal may connect to that server."
-            ),
-        ),
+        failure=failure,
         capabilities=(),
         tls=None,
         transcript=(),
@@ -242,6 +252,26 @@ def _nothing_there(
         ms=_milliseconds(clock.monotonic() - watching.started),
         sent=False,
     )
+
+
+_NO_SERVER = ReportFailure(
+    step=Phase.CONNECT.value,
+    cause=Cause.UNREACHABLE.value,
+    say=_("Nothing that speaks SMTP answers there, or this portal may not connect there."),
+    cure=_(
+        "Check server and port; port 25 is often blocked, 465 and 587 seldom. Ask a system "
+        "administrator whether this portal may connect to that server."
+    ),
+)
+_NO_TOKEN = ReportFailure(
+    step=Phase.AUTH.value,
+    cause=Cause.TOKEN_UNAVAILABLE.value,
+    say=_("The token endpoint gives no token, or this portal may not connect there."),
+    cure=_(
+        "Check the token URL. Ask a system administrator whether this portal may connect to that "
+        "endpoint."
+    ),
+)
 
 
 def _without_addresses(report: Report, watching: _Watching) -> Report:

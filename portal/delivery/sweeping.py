@@ -3,21 +3,23 @@
 import uuid
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 
 from portal.clock import utcnow
-from portal.delivery.models import Delivery, DeliverySecret, State
-from portal.delivery.settling import SENDER_FAILING
+from portal.delivery.models import Attempt, AttemptOutcome, Delivery, DeliverySecret, State
+from portal.delivery.outbox import SECRET_DOES_NOT_OPEN
+from portal.delivery.settling import SEALED, SENDER_FAILING
 from portal.extensions import db
 from portal.identity.models import Organization
 from portal.jobs import Event
-from portal.kinds import BY_KEY, Priority
+from portal.kinds import BY_KEY, Kind, Priority
 from portal.settings import effective
 from portal.settings.effective import NoSenderReason, Resolved
 from portal.settings.models import MailSettings, Mode, Sender
+from portal.vault import VaultError
 
 _WAITING = (State.QUEUED, State.DEFERRED, State.HELD)
-_NO_SENDER = [reason.value for reason in NoSenderReason] + ["secret_does_not_open"]
+_NO_SENDER = [reason.value for reason in NoSenderReason] + [SECRET_DOES_NOT_OPEN]
 
 
 def handle_events() -> int:
@@ -54,14 +56,26 @@ def probe_paused_senders() -> None:
 
 def expire() -> None:
     """End what outlived its lifetime while waiting, and commit."""
-    expired = update(Delivery).where(Delivery.state.in_(_WAITING), Delivery.expires_at <= utcnow())
-    db.session.execute(expired.values(state=State.EXPIRED, reason="expired", next_attempt_at=None))
+    over = Delivery.expires_at <= utcnow()
+    db.session.execute(
+        update(Delivery)
+        .where(Delivery.state.in_(_WAITING), over)
+        .values(state=State.EXPIRED, reason="expired", next_attempt_at=None)
+        .execution_options(synchronize_session=False)
+    )
+    _forget_secrets(State.EXPIRED, over)
     db.session.commit()
 
 
 def cancel_waiting(payload_id: uuid.UUID, reason: str) -> None:
     """Cancel what of a notification has not left yet; the caller commits."""
     _cancel(Delivery.payload_id == payload_id, reason)
+
+
+def release_sealed() -> None:
+    """Queue what did not open with the keys of an earlier start, and commit."""
+    _queue(Delivery.reason == SEALED, utcnow())
+    db.session.commit()
 
 
 def release_stranded() -> None:
@@ -79,12 +93,19 @@ def release_stranded() -> None:
     for organization_id in db.session.scalars(held.distinct().limit(500)).all():
         organization = db.session.get(Organization, organization_id) if organization_id else None
         for kind in (BY_KEY["alert.raised"], BY_KEY["security.invitation"]):
-            if isinstance(effective.resolve(organization, kind), Resolved):
+            if _has_sender(organization, kind):
                 security = Delivery.priority == int(Priority.SECURITY)
                 same_route = security if kind.is_security or organization is None else ~security
                 waits = Delivery.reason.in_(_NO_SENDER) & same_route
                 _queue((Delivery.organization_id == organization_id) & waits, now)
     db.session.commit()
+
+
+def _has_sender(organization: Organization | None, kind: Kind) -> bool:
+    try:
+        return isinstance(effective.resolve(organization, kind), Resolved)
+    except VaultError:
+        return False
 
 
 def _handle(event: Event) -> None:
@@ -132,13 +153,31 @@ def _queue(condition: ColumnElement[bool], now: datetime) -> None:
 
 
 def _cancel(condition: ColumnElement[bool], reason: str) -> None:
+    """Cancel what has not reached its final dot; a worker that has it in hand loses its claim."""
+    on_its_way = and_(Delivery.state == State.SENDING, Delivery.dot_pending.is_(False))
+    begun = select(Delivery.id).where(on_its_way, condition)
     db.session.execute(
-        update(Delivery)
-        .where(Delivery.state.in_(_WAITING), condition)
-        .values(state=State.CANCELLED, reason=reason, next_attempt_at=None)
+        update(Attempt)
+        .where(Attempt.delivery_id.in_(begun), Attempt.outcome.is_(None))
+        .values(outcome=AttemptOutcome.RECOVERED, cause=reason)
         .execution_options(synchronize_session=False)
     )
-    cancelled = select(Delivery.id).where(Delivery.state == State.CANCELLED, condition)
     db.session.execute(
-        DeliverySecret.__table__.delete().where(DeliverySecret.delivery_id.in_(cancelled))
+        update(Delivery)
+        .where(or_(Delivery.state.in_(_WAITING), on_its_way), condition)
+        .values(
+            state=State.CANCELLED,
+            reason=reason,
+            next_attempt_at=None,
+            lease_owner=None,
+            lease_until=None,
+            fence=Delivery.fence + 1,
+        )
+        .execution_options(synchronize_session=False)
     )
+    _forget_secrets(State.CANCELLED, condition)
+
+
+def _forget_secrets(state: State, condition: ColumnElement[bool]) -> None:
+    over = select(Delivery.id).where(Delivery.state == state, condition)
+    db.session.execute(delete(DeliverySecret).where(DeliverySecret.delivery_id.in_(over)))

@@ -4,9 +4,7 @@ Each organization is served by its own thread, one at a time, so that a slow ser
 nobody else's mail. Numbered steps below.
 """
 
-import os
 import signal
-import socket
 import threading
 import uuid
 from collections import defaultdict
@@ -15,7 +13,7 @@ from types import FrameType
 
 from flask import Flask
 from sqlalchemy import select
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 
 from portal import logs
 from portal.clock import monotonic, utcnow
@@ -34,11 +32,6 @@ _STOP_WITHIN = 10.0
 _log = logs.logger("worker")
 
 
-def worker_id() -> str:
-    """A name for this process that no other one has."""
-    return f"{socket.gethostname()}:{os.getpid()}"
-
-
 def run(app: Flask) -> None:
     """Deliver until SIGTERM or SIGINT: then finish what is being sent and give back the rest."""
     stop = threading.Event()
@@ -51,7 +44,7 @@ def run(app: Flask) -> None:
 
         signal.signal(signal.SIGTERM, on_signal)
         signal.signal(signal.SIGINT, on_signal)
-        DeliveryWorker(app, worker_id(), stop).run(waker)
+        DeliveryWorker(app, claims.worker_name(), stop).run(waker)
 
 
 class DeliveryWorker:
@@ -62,6 +55,8 @@ class DeliveryWorker:
         self._name = name
         self._stop = stop
         self._busy: dict[uuid.UUID | None, Future[None]] = {}
+        self._abandoned: set[uuid.UUID] = set()
+        self._started = False
         self._swept = self._renewed = float("-inf")
 
     def run(self, waker: Waker) -> None:
@@ -69,10 +64,10 @@ class DeliveryWorker:
             while not self._stop.is_set():
                 try:
                     self._turn(pool, waker)
-                except (OperationalError, DBAPIError) as problem:
+                except SQLAlchemyError as problem:
                     # The database went away: nothing is claimed or sent until it is back.
-                    db.session.rollback()
-                    _log.error("database unavailable", kind=type(problem.orig).__name__)
+                    db.session.remove()
+                    _log.error("database unavailable", kind=type(problem).__name__)
                     self._stop.wait(1.0)
             self._finish()
 
@@ -98,12 +93,15 @@ class DeliveryWorker:
         row = db.session.get(Worker, self._name) or Worker(id=self._name)
         row.heartbeat_at = utcnow()
         db.session.add(row)
-        claims.renew(self._name)
+        claims.renew(self._name, but=self._abandoned)
         self._renewed = monotonic()
 
     def _sweep(self) -> None:
         if monotonic() - self._swept < _SWEEP_EVERY:
             return
+        if not self._started:
+            sweeping.release_sealed()
+            self._started = True
         claims.recover_expired()
         sweeping.probe_paused_senders()
         sweeping.expire()
@@ -114,7 +112,9 @@ class DeliveryWorker:
         self._busy = {key: future for key, future in self._busy.items() if not future.done()}
         if len(self._busy) >= _THREADS:
             return []
-        return claims.claim(self._name, limit=_BATCH, but=list(self._busy))
+        claimed = claims.claim(self._name, limit=_BATCH, but=list(self._busy))
+        self._abandoned.difference_update(one.delivery_id for one in claimed)
+        return claimed
 
     def _deliver_lane(self, lane: list[Claim]) -> None:
         route = Route()
@@ -133,9 +133,11 @@ class DeliveryWorker:
         try:
             sending.deliver(claimed, route)
         except Exception as problem:
-            # Whatever it was, the other mails go on; the lease brings this one back.
-            db.session.rollback()
+            # Whatever it was, the other mails go on. The lease is not renewed any more: its end
+            # brings this one back, as unknown where the final dot may have gone out.
+            self._abandoned.add(claimed.delivery_id)
             route.close()
+            db.session.remove()
             _log.error("delivery failed", delivery=str(claimed.delivery_id), exc_info=problem)
 
     def _rest(self, waker: Waker) -> None:
