@@ -57,6 +57,7 @@ class Kind:
 _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
 _ALERT = ("title", "severity", "text", "resource_name", "resource_url", "starts_at", "raised_by")
+_SENDER = ("owner_name", "sender_name", "server", "since_at", "waiting", "sender_url")
 _APPROVAL = ("title", "text", "resource_name", "resource_url", "requested_by", "expires_at")
 
 ALL: tuple[Kind, ...] = (
@@ -126,6 +127,24 @@ ALL: tuple[Kind, ...] = (
         lifetime=_HOUR,
         when_unknown=WhenUnknown.ASK,
         variables=("sender_name", "server", "level", "asked_by"),
+    ),
+    Kind(
+        key="mail.sender_failing",
+        name="Sender failing",
+        category=Category.MAIL,
+        priority=Priority.ALERT,
+        lifetime=_DAY,
+        when_unknown=WhenUnknown.SEND_AGAIN,
+        variables=(*_SENDER, "reason", "cure"),
+    ),
+    Kind(
+        key="mail.sender_recovered",
+        name="Sender recovered",
+        category=Category.MAIL,
+        priority=Priority.ALERT,
+        lifetime=_DAY,
+        when_unknown=WhenUnknown.ASK,
+        variables=_SENDER,
     ),
 )
 

@@ -34,6 +34,14 @@ _DECIDED = _APPROVAL | {
     "comment": "Looks right.\nWatch the queue.",
     "approval_url": "https://portal.globex.test/approvals/17",
 }
+_SENDER = {
+    "owner_name": "Globex",
+    "sender_name": "main",
+    "server": "smtp.exmail.qq.com:465",
+    "since_at": "2026-11-20T01:12:00Z",
+    "waiting": "118",
+    "sender_url": "https://portal.globex.test/organizations/globex/senders",
+}
 DATA: dict[str, dict[str, Any]] = {
     "security.password_recovery": {
         "person_name": "Carol Reyes",
@@ -70,4 +78,10 @@ DATA: dict[str, dict[str, Any]] = {
         "level": "organization",
         "asked_by": "Carol Reyes",
     },
+    "mail.sender_failing": _SENDER
+    | {
+        "reason": "The server refuses this user name or password.",
+        "cure": "Make a new authorization code, enter it, test, save.",
+    },
+    "mail.sender_recovered": _SENDER,
 }
