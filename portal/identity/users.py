@@ -1,6 +1,7 @@
 """People: finding, making, signing in, profile and password."""
 
 import zoneinfo
+from typing import TypeGuard
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -36,6 +37,14 @@ def by_email(email: str) -> User | None:
     except Invalid:
         return None
     return db.session.scalar(select(User).where(User.email == address))
+
+
+def has_account(user: User | None) -> TypeGuard[User]:
+    """Whether this is more than a person who was invited and has not accepted.
+
+    Who was created by an operator without a password counts: recovery gives them one.
+    """
+    return user is not None and (user.password_hash is not None or user.verified_at is not None)
 
 
 def authenticate(email: str, password: str) -> User | None:

@@ -66,7 +66,7 @@ def create_organization(
     if administrator_email is None:
         return organization, None
     user = users.by_email(administrator_email)
-    if user is not None and user.password_hash is not None:
+    if users.has_account(user):
         members.add(organization, user, role=Role.ADMINISTRATOR, actor=actor)
         return organization, None
     try:
@@ -89,7 +89,7 @@ def add_system_administrator(*, email: str, name: str, actor: Actor) -> Invitati
     Raises Invalid.
     """
     user = users.by_email(email)
-    if user is not None and user.password_hash is not None and not user.is_system_administrator:
+    if users.has_account(user) and not user.is_system_administrator:
         administrators.add(user, actor=actor)
         return None
     invitation = invitations.invite_to_host(email=email, name=name, actor=actor)
@@ -111,7 +111,7 @@ def ask_recovery(email: str, *, ip: str | None) -> None:
     address = users.account_email("email", email)
     user = users.by_email(address)
     is_within_limit = throttle.admit_recovery(address, ip=ip)
-    is_meant = user is not None and user.password_hash is not None and is_within_limit
+    is_meant = users.has_account(user) and is_within_limit
     rehearsal = db.session.begin_nested()
     _mail_recovery(user if is_meant else None, address, ip)
     if is_meant:

@@ -79,6 +79,12 @@ def test_who_has_no_account_gets_no_mail_and_the_same_answer(
         assert count(session, model) == 0
 
 
+def test_who_was_created_without_a_password_gets_one_by_recovery(session: Session) -> None:
+    users.create(email="bob@acme.test", name="Bob", actor=OPERATOR)
+    accounts.ask_recovery("bob@acme.test", ip=None)
+    assert count(session, Delivery) == 1
+
+
 def test_a_fourth_recovery_within_an_hour_sends_nothing(ann: User, session: Session) -> None:
     for _ in range(5):
         accounts.ask_recovery("ann@acme.test", ip="192.0.2.1")
