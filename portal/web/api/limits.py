@@ -1,6 +1,6 @@
 """What happens to every call once the guard let it in: the rate limit and the token's last use."""
 
-from flask import request
+from flask import Response, abort, request
 from flask.typing import ResponseReturnValue
 from limits import parse
 from sqlalchemy.exc import OperationalError
@@ -14,6 +14,8 @@ from portal.web.errors import problem
 
 # At least 600 a minute are promised to each token.
 RATE = parse("1200/minute")
+_PIECE = 64 * 1024
+_MOST_TAKEN = 64 * 1024 * 1024
 SAFE = ("GET", "HEAD", "OPTIONS")
 
 
@@ -56,5 +58,18 @@ def receive_body() -> None:
     if request.method in SAFE:
         return
     db.session.rollback()
-    request.get_data(cache=True)
+    taken = request.get_data(cache=True)
+    # Sent in chunks, without a length, a body is cut off at the limit and not refused.
+    if request.content_length is None and len(taken) >= (request.max_content_length or 0):
+        abort(413)
     reading_only(False)
+
+
+@blueprint.after_request
+def take_the_rest(answer: Response) -> Response:
+    """Read on what a refused caller still sends: a closed door would cost it the answer."""
+    if request.environ.get("wsgi.input_terminated"):
+        left = _MOST_TAKEN
+        while left > 0 and (piece := request.environ["wsgi.input"].read(_PIECE)):
+            left -= len(piece)
+    return answer

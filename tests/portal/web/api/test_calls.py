@@ -1,5 +1,6 @@
 """What holds for every call: who may, what a body must be, and how errors look."""
 
+import io
 import sqlite3
 from datetime import timedelta
 
@@ -171,3 +172,16 @@ def test_a_locked_database_is_answered_with_503_and_reading_goes_on(
         other.execute("ROLLBACK")
         other.close()
     done(acme.post("/alerts", ALERT), 202)
+
+
+def test_a_large_body_without_a_length_is_refused_and_taken_to_its_end(acme: System) -> None:
+    """A caller that is still sending would not read the answer."""
+    sent = io.BytesIO(b'{"title": "' + b"x" * 2 * 1024 * 1024 + b'"}')
+    answer = acme.post(
+        "/alerts",
+        input_stream=sent,
+        content_type="application/json",
+        environ_overrides={"wsgi.input_terminated": True},
+    )
+    refused(answer, 413)
+    assert sent.read() == b""
