@@ -20,10 +20,14 @@ Resolver = Callable[[str, int], list[str]]
 
 # The ports on which mail providers take submissions; some offer 80 and 2525 where 25 is blocked.
 SMTP_PORTS = frozenset({25, 80, 465, 587, 994, 2465, 2525, 2587})
+WEB_PORTS = frozenset({443})
 
 
 class Forbidden(Exception):
-    """The destination may not be connected to. `reason`: `spelling`, `port` or `address`."""
+    """The destination may not be connected to.
+
+    `reason`: `spelling`, `port`, `address`, or `clear` where only the lack of encryption is why.
+    """
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
@@ -44,6 +48,13 @@ class Guard(Protocol):
 
     def addresses(self, host: str, port: int) -> tuple[str, ...]:
         """The checked IP addresses, in the order to try. Raises Forbidden, NameNotFound."""
+        ...
+
+    def web_addresses(self, host: str, port: int, *, clear: bool) -> tuple[str, ...]:
+        """The same for a web address: on port 443, or where the destination was opened.
+
+        `clear` is http: only to what was opened by its name or address.
+        """
         ...
 
 
@@ -87,6 +98,16 @@ class AllowedDestinations:
     def opens_port(self, port: int) -> bool:
         return any(port in entry.ports for entry in self.entries)
 
+    def opens(self, host: str, port: int, found: Iterable[str]) -> bool:
+        """Whether the name, or every address found for it, was opened with this port."""
+        try:
+            target = read_host(host)
+        except OddSpelling:
+            return False
+        if isinstance(target, str) and self.opens_name(target, port):
+            return True
+        return all(self.opens_address(_answer(text), port) for text in found)
+
 
 def system_resolver(host: str, port: int) -> list[str]:
     """The addresses by the operating system, in its order of preference. Raises gaierror."""
@@ -95,12 +116,20 @@ def system_resolver(host: str, port: int) -> list[str]:
 
 
 class HostGuard:
-    """For the host's own senders: looks names up and allows every destination."""
+    """For the host's own senders: looks names up and allows every destination.
+
+    `allowed` matters for http only.
+    """
 
     def __init__(
-        self, resolver: Resolver = system_resolver, *, look_up_seconds: float = 10.0
+        self,
+        resolver: Resolver = system_resolver,
+        *,
+        allowed: AllowedDestinations | None = None,
+        look_up_seconds: float = 10.0,
     ) -> None:
         self._resolver = resolver
+        self._allowed = allowed or AllowedDestinations()
         self._seconds = look_up_seconds
 
     def addresses(self, host: str, port: int) -> tuple[str, ...]:
@@ -112,6 +141,13 @@ class HostGuard:
         if not isinstance(target, str):
             return (str(target),)
         return _look_up(self._resolver, target, port, self._seconds)
+
+    def web_addresses(self, host: str, port: int, *, clear: bool) -> tuple[str, ...]:
+        """Raises NameNotFound, and Forbidden for http that was not opened."""
+        found = self.addresses(host, port)
+        if clear and not self._allowed.opens(host, port, found):
+            raise Forbidden("clear")
+        return found
 
 
 class OrganizationGuard:
@@ -145,6 +181,16 @@ class OrganizationGuard:
         found = _look_up(self._resolver, target, port, self._seconds)
         for text in found:
             self._check(_answer(text), port)
+        return found
+
+    def web_addresses(self, host: str, port: int, *, clear: bool) -> tuple[str, ...]:
+        """Raises Forbidden and NameNotFound like `addresses`."""
+        web = OrganizationGuard(
+            self._allowed, self._resolver, ports=WEB_PORTS, look_up_seconds=self._seconds
+        )
+        found = web.addresses(host, port)
+        if clear and not self._allowed.opens(host, port, found):
+            raise Forbidden("clear")
         return found
 
     def _check(self, address: Address, port: int) -> None:

@@ -17,7 +17,7 @@ import ssl
 import threading
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Literal, Self
 
 from tests import smtp_certificates
@@ -62,6 +62,7 @@ class SmtpServer:
     """Runs while its `with` block does. Everything that it saw can be asked afterwards.
 
     `auth` maps users to passwords and offers `mechanisms` (after TLS only, where there is TLS).
+    `tokens` holds the access tokens that are taken, for whatever user, and offers XOAUTH2.
     `commands` holds every line that came, AUTH lines included; `auth_bytes` counts those of AUTH
     and its continuations.
     """
@@ -72,6 +73,7 @@ class SmtpServer:
         tls: Literal["starttls", "tls"] | None = None,
         auth: Mapping[str, str] | None = None,
         mechanisms: Sequence[str] = ("PLAIN", "LOGIN"),
+        tokens: Container[str] | None = None,
         require_auth: bool = False,
         certificate: Certificate | None = None,
         extensions: Sequence[str] = EXTENSIONS,
@@ -81,7 +83,11 @@ class SmtpServer:
     ) -> None:
         self.tls = tls
         self.auth = auth
-        self.mechanisms = mechanisms
+        self.tokens = tokens
+        self.mechanisms = (
+            *(mechanisms if auth is not None else ()),
+            *(("XOAUTH2",) if tokens is not None else ()),
+        )
         self.require_auth = require_auth
         self.certificate = certificate or smtp_certificates.valid()
         self.extensions = extensions

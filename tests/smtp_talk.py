@@ -101,7 +101,8 @@ class Talk:
         offered = list(self._server.extensions)
         if self._server.tls == "starttls" and not self._encrypted:
             offered.append("STARTTLS")
-        if self._server.auth is not None and (self._encrypted or self._server.tls is None):
+        asks_login = self._server.auth is not None or self._server.tokens is not None
+        if asks_login and (self._encrypted or self._server.tls is None):
             offered.append(" ".join(("AUTH", *self._server.mechanisms)))
         lines = ["smtp.acme.test", *offered]
         behaviour = self._server.behaviour("ehlo")
@@ -136,12 +137,27 @@ class Talk:
         if behaviour := self._server.behaviour("auth"):
             behaviour(self)
             return
+        if mechanism.upper() == "XOAUTH2":
+            self._bearer(_decoded(initial or self._challenge("334 ")))
+            return
         user, password = self._credentials(mechanism.upper(), initial)
         if self._server.auth is not None and self._server.auth.get(user) == password:
             self._user = user
             self.say("235 2.7.0 welcome")
         else:
             self.say("535 5.7.8 wrong user or password")
+
+    def _bearer(self, response: str) -> None:
+        """XOAUTH2: a refusal is told as JSON in a challenge first, which wants an empty answer."""
+        user, bearer = response.removesuffix("\1\1").split("\1")
+        token = bearer.removeprefix("auth=Bearer ")
+        if self._server.tokens is not None and token in self._server.tokens:
+            self._user = user.removeprefix("user=")
+            self.say("235 2.7.0 welcome")
+            return
+        why = '{"status": "401", "schemes": "bearer", "scope": "https://mail.acme.test/"}'
+        answer = self._challenge(f"334 {base64.b64encode(why.encode()).decode()}")
+        self.say("501 5.5.2 unexpected" if answer else "535 5.7.8 token not accepted")
 
     def _credentials(self, mechanism: str, initial: str) -> tuple[str, str]:
         if mechanism == "PLAIN":

@@ -31,16 +31,18 @@ def open_session(
     observer: Observer | None = None,
     dot_timeout: float = DOT_TIMEOUT,
     slowest_rate: float = SLOWEST_RATE,
+    rotated: Callable[[str], None] | None = None,
 ) -> "Session":
     """Opens a session, ready to send. Raises SessionFailed.
 
     Each address that the guard checked is tried within `connect_timeout`; each reply has
     `command_timeout`, the whole opening twice that. `dot_timeout` is the wait in seconds for the
     reply to the final dot; content has `command_timeout` and what it needs at `slowest_rate`
-    (bytes a second). OAuth2 bundles are refused before a connection is made.
+    (bytes a second). An OAuth2 bundle's access token is had before the connection (see
+    `portal.smtp.oauth2.access_token`, also for `rotated`).
     """
     limits = Limits(bundle.command_timeout, dot_timeout, slowest_rate)
-    return Session(Opening(bundle, guard, observer).run(), limits, observer)
+    return Session(Opening(bundle, guard, observer, rotated).run(), limits, observer)
 
 
 @dataclass(frozen=True)

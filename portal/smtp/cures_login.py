@@ -148,8 +148,11 @@ RULES = (
         causes=frozenset({Cause.AUTH_MISSING, Cause.AUTH_UNSUPPORTED}),
     ),
     Rule(
-        _("This sender's OAuth2 login cannot be used yet."),
-        _("Choose a password, an app password or an authorization code as authentication."),
+        _("The server does not offer OAuth2 (XOAUTH2) as login here."),
+        _(
+            "Check server and port. Otherwise choose a password, an app password or an "
+            "authorization code as authentication."
+        ),
         causes=frozenset({Cause.OAUTH_UNSUPPORTED}),
     ),
     Rule(

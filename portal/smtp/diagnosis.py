@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from portal.smtp import cures_by_cause, cures_login, cures_mail, cures_session
+from portal.smtp import cures_by_cause, cures_login, cures_mail, cures_session, cures_token
 from portal.smtp.causes import Cause
 from portal.smtp.rules import Case, FailureClass, Repair, Rule, Words
 from portal.smtp.values import Encryption, Failure, Phase
@@ -64,6 +64,7 @@ def classify(failure: Failure) -> FailureClass:
 
 
 _RULES: tuple[Rule, ...] = (
+    *cures_token.RULES,
     *cures_session.RULES,
     *cures_login.RULES,
     *cures_mail.RULES,
@@ -98,6 +99,9 @@ _BY_CAUSE: dict[Cause, FailureClass] = {
     Cause.AUTH_REFUSED: _ROUTE,
     Cause.AUTH_TEMPORARY: _LATER,
     Cause.OAUTH_UNSUPPORTED: _ROUTE,
+    Cause.OAUTH_INCOMPLETE: _ROUTE,
+    Cause.TOKEN_UNAVAILABLE: _ROUTE,
+    Cause.TOKEN_REFUSED: _ROUTE,
     Cause.ENCRYPTION_REQUIRED: _ROUTE,
     Cause.SENDER_REFUSED: _ROUTE,
     Cause.SENDER_TEMPORARY: _LATER,

@@ -11,18 +11,20 @@ from portal.smtp.capabilities import Capabilities, capabilities_of
 from portal.smtp.causes import Cause
 from portal.smtp.channel import Broken, Channel, Command
 from portal.smtp.events import Ended, Envelope, Event, Listener, Ready, StartTls
-from portal.smtp.login import login, secrets_of
+from portal.smtp.login import login, refusal_of, secrets_of
 from portal.smtp.replies import Reply
 from portal.smtp.reports import MASK, MaskedListener, Reporter
 from portal.smtp.transactions import Transactions
 from portal.smtp.values import Authentication, Bundle, Encryption, Failure, Phase
+from portal.smtp.verdicts import cause_of
 from portal.smtp.wire import client_name
 
 
 class Dialogue:
     """One session with one server. Not thread-safe.
 
-    `encrypted`: the connection is TLS already. After `Ready`, `begin` starts a transaction; the
+    `encrypted`: the connection is TLS already. `token`: the access token that an OAuth2 bundle
+    logs in with; the dialogue fetches none. After `Ready`, `begin` starts a transaction; the
     next may begin once `dot` was called for the one before, so that with PIPELINING a whole
     message costs one round trip.
     """
@@ -33,16 +35,19 @@ class Dialogue:
         *,
         ip: str,
         encrypted: bool = False,
+        token: str | None = None,
         listener: Listener | None = None,
     ) -> None:
         self._bundle = bundle
+        self._token = token
         self._encrypted = encrypted
-        self._reporter = Reporter(ip, secrets_of(bundle))
+        self._reporter = Reporter(ip, secrets_of(bundle, token))
         masked = MaskedListener(listener, self._reporter) if listener else None
         self._listener = masked
         self._channel = Channel(masked)
         self._transactions = Transactions(self._channel, self._reporter, masked)
         self._answers: Iterator[str] = iter(())
+        self._refusal: str | None = None
         self._at = Phase.GREETING
         self._ready = False
         self._ended = False
@@ -185,9 +190,7 @@ class Dialogue:
     def _authenticate(self) -> None:
         if not self._encrypted and not self._bundle.allow_clear_login:
             raise Broken(Cause.CLEAR_LOGIN_FORBIDDEN, phase=Phase.AUTH)
-        if self._bundle.authentication is not Authentication.PASSWORD:
-            raise Broken(Cause.OAUTH_UNSUPPORTED, phase=Phase.AUTH)
-        chosen = login(self._bundle, self.capabilities)
+        chosen = login(self._bundle, self.capabilities, self._token)
         if isinstance(chosen, Cause):
             offered = " ".join(self.capabilities.auth) or None
             raise Broken(chosen, detail=offered, phase=Phase.AUTH)
@@ -198,11 +201,19 @@ class Dialogue:
     def _auth(self, reply: Reply) -> None:
         answer = next(self._answers, None) if reply.code == 334 else None
         if answer is not None:
-            self._command(answer, Phase.AUTH, self._auth, shown=MASK)
+            if not answer:
+                self._refusal = self._reporter.mask(refusal_of(reply.text) or "") or None
+            self._command(answer, Phase.AUTH, self._auth, shown=MASK if answer else None)
             return
-        self._require(reply.ok, reply)
+        if not reply.ok:
+            raise Broken(self._cause_of_refusal(reply), detail=self._refusal, reply=reply)
         self._passed(Phase.AUTH, reply.text)
         self._open()
+
+    def _cause_of_refusal(self, reply: Reply) -> Cause:
+        cause = cause_of(Phase.AUTH, reply)
+        by_token = self._bundle.authentication.is_oauth2
+        return Cause.TOKEN_REFUSED if by_token and cause is Cause.AUTH_REFUSED else cause
 
     def _open(self) -> None:
         self._ready = True

@@ -1,7 +1,8 @@
-"""Opening a session, step by step: look-up, connection, TLS, greeting, EHLO, STARTTLS, login."""
+"""Opening a session, step by step: an access token where OAuth2 wants one, look-up, connection,
+TLS, greeting, EHLO, STARTTLS, login."""
 
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from portal import clock
@@ -11,6 +12,7 @@ from portal.smtp.dialogue import Dialogue
 from portal.smtp.driving import exchange
 from portal.smtp.events import Ended, Ready, StartTls
 from portal.smtp.login import policy_failure
+from portal.smtp.oauth2 import access_token, forget
 from portal.smtp.observing import Observer, Stopwatch
 from portal.smtp.transport import Lost, Transport, cause_of_connect, connect
 from portal.smtp.trust import (
@@ -45,11 +47,22 @@ class Opened:
 
 
 class Opening:
-    """One attempt to open a session with a bundle."""
+    """One attempt to open a session with a bundle.
 
-    def __init__(self, bundle: Bundle, guard: Guard, observer: Observer | None) -> None:
+    `rotated` is given the refresh token that takes the place of the bundle's.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        guard: Guard,
+        observer: Observer | None,
+        rotated: Callable[[str], None] | None = None,
+    ) -> None:
         self._bundle = bundle
         self._guard = guard
+        self._rotated = rotated
+        self._token: str | None = None
         self._watch = Stopwatch(observer)
         self._observed = observer is not None
 
@@ -58,6 +71,8 @@ class Opening:
         try:
             if failure := policy_failure(self._bundle):
                 raise SessionFailed(failure)
+            if self._bundle.authentication.is_oauth2:
+                self._fetch_token()
             ip, transport = self._connect(self._addresses())
             try:
                 return self._open(ip, transport)
@@ -65,8 +80,15 @@ class Opening:
                 transport.close()
                 raise
         except SessionFailed as failed:
+            if failed.failure.cause == Cause.TOKEN_REFUSED and self._token:
+                forget(self._bundle, self._token)
             self._watch.failed(failed.failure)
             raise
+
+    def _fetch_token(self) -> None:
+        bundle = self._bundle
+        self._token = access_token(bundle, guard=self._guard, rotated=self._rotated)
+        self._watch.passed(Phase.AUTH, f"access token from {bundle.token_url}")
 
     def _addresses(self) -> tuple[str, ...]:
         host = _host(self._bundle)
@@ -105,7 +127,13 @@ class Opening:
         if self._bundle.encryption is Encryption.TLS:
             tls = self._handshake(ip, transport)
         listener = self._watch if self._observed else None
-        dialogue = Dialogue(self._bundle, ip=ip, encrypted=tls is not None, listener=listener)
+        dialogue = Dialogue(
+            self._bundle,
+            ip=ip,
+            encrypted=tls is not None,
+            token=self._token,
+            listener=listener,
+        )
         while True:
             for event in exchange(dialogue, transport, self._bundle.command_timeout, deadline):
                 if isinstance(event, StartTls):

@@ -17,6 +17,11 @@ class Authentication(StrEnum):
     OAUTH2_SERVICE_ACCOUNT = "oauth2_service_account"
     OAUTH2_REFRESH_TOKEN = "oauth2_refresh_token"
 
+    @property
+    def is_oauth2(self) -> bool:
+        """A login by an access token (XOAUTH2) instead of a password."""
+        return self not in (Authentication.NONE, Authentication.PASSWORD)
+
 
 class Phase(StrEnum):
     """Where in a session something happened, in the order in which a session goes."""
@@ -43,7 +48,10 @@ class Bundle:
     """One sender, whole: everything that opens a session and stands in From.
 
     `owner` is "host" or the id of an organization; a bundle never mixes owners. Timeouts are
-    seconds. `secret` is the clear password, kept out of repr, and lives only in memory.
+    seconds. `secret` is what the authentication needs in clear: the password, the OAuth2 client's
+    secret, or a service account's private key (PEM, or the provider's key file). It and
+    `refresh_token` are kept out of repr and live only in memory. `client_id`, `token_url` and
+    `scope` belong to OAuth2; a service account's client id is its address.
     """
 
     owner: str
@@ -66,6 +74,10 @@ class Bundle:
     connect_timeout: float = 10.0
     command_timeout: float = 30.0
     version: str | None = None
+    client_id: str | None = None
+    token_url: str | None = None
+    scope: str | None = None
+    refresh_token: str | None = field(default=None, repr=False)
 
     @property
     def login_name(self) -> str:

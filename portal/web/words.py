@@ -166,6 +166,9 @@ REASONS: Mapping[str, str] = {
     "auth_refused": _l("Sign-in refused"),
     "auth_temporary": _l("The server cannot check the sign-in just now"),
     "oauth_unsupported": _l("The server offers no OAuth2 sign-in"),
+    "oauth_incomplete": _l("The OAuth2 settings are not complete"),
+    "token_unavailable": _l("The token endpoint gave no token"),
+    "token_refused": _l("The OAuth2 sign-in was refused"),
     "encryption_required": _l("The server wants encryption before sign-in"),
     # The mail itself.
     "sender_refused": _l("The server refuses this From address"),

@@ -331,8 +331,8 @@ def test_a_server_that_hangs_after_ehlo_ends_the_test() -> None:
     assert steps_of(report)["mail"] is False
 
 
-def test_an_untested_authentication_is_said_before_the_connection() -> None:
-    with SmtpServer() as server:
+def test_an_authentication_that_is_not_complete_is_said_before_the_connection() -> None:
+    with SmtpServer(tls="tls") as server:
         bundle = bundle_for(server, authentication=Authentication.OAUTH2_CLIENT_CREDENTIALS)
         report = check(bundle)
 

@@ -100,9 +100,10 @@ def test_a_password_never_goes_out_in_clear():
     assert (failure.phase, failure.cause) == (Phase.POLICY, Cause.CLEAR_LOGIN_FORBIDDEN)
 
 
-def test_oauth2_is_refused_before_a_connection_is_made():
+def test_oauth2_that_is_not_complete_is_said_before_a_connection_is_made():
     with SmtpServer(tls="tls", auth=ACCOUNTS) as server:
         kind = Authentication.OAUTH2_CLIENT_CREDENTIALS
         failure = failure_of(bundle_for(server, authentication=kind))
         assert server.connections == 0
-    assert failure.cause == Cause.OAUTH_UNSUPPORTED
+    assert (failure.phase, failure.cause) == (Phase.AUTH, Cause.OAUTH_INCOMPLETE)
+    assert failure.detail == "the token URL is missing"
