@@ -122,11 +122,12 @@ def _check_permission(access: Access) -> Response | None:
     if organization is None:
         _need(access.host_permission, host_permissions(asking))
         return None
-    g.organization = organization
-    granted = organization_permissions(asking, organization, _membership(asking))
+    granted = organization_permissions(asking, organization, _membership(asking, organization))
     # Nothing granted inside an organization: it must look as if it did not exist.
     if not granted:
         abort(404)
+    # Not before: pages, those of refusals too, name the organization that they find here.
+    g.organization = organization
     _need(wanted, granted)
     return None
 
@@ -172,14 +173,12 @@ def _load_organization(asking: Principal) -> Organization | None:
     return asking.token.organization if asking.token is not None else None
 
 
-def _membership(asking: Principal) -> Membership | None:
+def _membership(asking: Principal, organization: Organization) -> Membership | None:
     if asking.user is None:
         return None
-    g.membership = db.session.scalar(
+    return db.session.scalar(
         select(Membership).where(
-            Membership.organization_id == g.organization.id,
+            Membership.organization_id == organization.id,
             Membership.user_id == asking.user.id,
         )
     )
-    found: Membership | None = g.membership
-    return found

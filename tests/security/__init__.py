@@ -1,0 +1,1 @@
+"""Attacks, each with a test; most are generated from the URL map."""
