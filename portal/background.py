@@ -16,7 +16,7 @@ from portal.clock import utcnow
 from portal.config import Config
 from portal.extensions import db
 from portal.identity.models import AccountLink, SignInAttempt, SignInSession
-from portal.notifications import approvals
+from portal.notifications import approvals, sender_health
 from portal.notifications.models import IdempotentAnswer
 from portal.settings.models import PassedTest, SecretDraft, TestRun
 
@@ -40,6 +40,11 @@ def register(huey: Huey, app: Flask) -> None:
     def expire_approvals() -> None:
         with app.app_context():
             approvals.expire_due()
+
+    @huey.periodic_task(crontab(minute="*"))
+    def tell_of_sender_health() -> None:
+        with app.app_context():
+            sender_health.tell()
 
     @huey.periodic_task(crontab(minute="17"))
     def forget_what_is_over() -> None:

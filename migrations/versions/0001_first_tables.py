@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-21 10:09:06.684636
+Create Date: 2026-11-21 10:59:46.425268
 """
 
 from alembic import op
@@ -291,6 +291,8 @@ def upgrade():
     sa.Column('last_failure_cause', sa.String(length=64), nullable=True),
     sa.Column('consecutive_failures', sa.Integer(), nullable=False),
     sa.Column('next_probe_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('failing_since_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('failure_told_at', sa.DateTime(timezone=True), nullable=True),
     sa.ForeignKeyConstraint(['organization_id'], ['organizations.id'], name=op.f('fk_senders_organization_id_organizations')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_senders')),
     sa.UniqueConstraint('scope', 'name', name=op.f('uq_senders_scope_name'))

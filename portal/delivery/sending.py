@@ -25,8 +25,7 @@ from portal.identity.models import Membership, Organization, OrganizationState
 from portal.kinds import BY_KEY, Kind
 from portal.letters.compose import BrokenLetter, compose
 from portal.settings import effective
-from portal.settings.effective import NoSender, NoSenderReason, Resolved
-from portal.settings.models import Sender
+from portal.settings.effective import NoSender, Resolved
 from portal.settings.scope import Scope
 from portal.smtp.blocking import Session, open_session
 from portal.smtp.message import UnsafeMessage, build_message
@@ -254,21 +253,26 @@ def _resolve(
 ) -> tuple[tuple[State, str] | None, Resolved]:
     """The sender of this try, or the state in which the mail waits."""
     nothing: Resolved = None  # type: ignore[assignment]
-    try:
-        resolved = effective.resolve(organization, kind)
-    except VaultError:
-        return (State.HELD, outbox.SECRET_DOES_NOT_OPEN), nothing
-    if isinstance(resolved, NoSender):
-        return (State.HELD, resolved.reason.value), nothing
-    if outbox.is_external_on_host(organization, kind, delivery.user_id, resolved.level):
-        return (State.SUPPRESSED, outbox.EXTERNAL), nothing
-    sender = db.session.get(Sender, resolved.sender_id)
-    if sender is None:
-        return (State.HELD, NoSenderReason.NOT_CONFIGURED.value), nothing
-    if not settling.may_send(sender, now):
-        delivery.sender_id = sender.id
-        return (State.HELD, settling.SENDER_FAILING), nothing
-    return None, resolved
+    senders = effective.routes(organization, kind)
+    if isinstance(senders, NoSender):
+        return (State.HELD, senders.reason.value), nothing
+    reason = settling.SENDER_FAILING
+    for sender in senders:
+        if not settling.may_send(sender, now):
+            continue
+        try:
+            resolved = effective.resolve_sender(sender, None if kind.is_security else organization)
+        except VaultError:
+            reason = outbox.SECRET_DOES_NOT_OPEN
+            continue
+        if isinstance(resolved, NoSender):
+            continue
+        if not outbox.is_external_on_host(organization, kind, delivery.user_id, resolved.level):
+            return None, resolved
+        if not resolved.is_fallback:
+            return (State.SUPPRESSED, outbox.EXTERNAL), nothing
+    delivery.sender_id = senders[0].id
+    return (State.HELD, reason), nothing
 
 
 def _count(delivery: Delivery, resolved: Resolved, claimed: Claim) -> None:

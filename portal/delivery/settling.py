@@ -21,14 +21,17 @@ from portal.delivery.models import (
 from portal.delivery.phases import PhaseLog
 from portal.delivery.retry import AskSomeone, GiveUp, Hold, RetryAt
 from portal.extensions import db
+from portal.identity.models import Organization
 from portal.kinds import BY_KEY
-from portal.settings.effective import Origin, Resolved
+from portal.settings import effective
+from portal.settings.effective import NoSender, Origin, Resolved
 from portal.settings.models import Sender
 from portal.smtp.causes import Cause
 from portal.smtp.diagnosis import FailureClass, classify
 from portal.smtp.values import Accepted, Failure, Outcome, Phase, Refused
 
 SENDER_FAILING = "sender_failing"
+FAILOVER = "failover"
 # A success is written to the sender at most this often; failures always.
 _SUCCESS_NOTED = timedelta(seconds=30)
 _GREYLISTING_CODES = (450, 451)
@@ -136,6 +139,8 @@ def note_lost_lease(claimed: Claim) -> None:
 
 
 def level_of(resolved: Resolved) -> Level:
+    if resolved.is_fallback:
+        return Level.FALLBACK
     return Level.HOST if resolved.level is Origin.HOST else Level.ORGANIZATION
 
 
@@ -204,9 +209,11 @@ def _refused(delivery: Delivery, attempt: Attempt, failure: Failure, sender: Sen
     match decision:
         case Hold():
             attempt.outcome, attempt.is_route_fault = AttemptOutcome.DEFERRED, True
-            delivery.state, delivery.reason = State.HELD, SENDER_FAILING
-            delivery.next_attempt_at = None
             _sender_fails(sender, failure, now)
+            other = _has_other_route(delivery, sender, now)
+            delivery.state = State.QUEUED if other else State.HELD
+            delivery.reason = FAILOVER if other else SENDER_FAILING
+            delivery.next_attempt_at = now if other else None
         case RetryAt(at):
             attempt.outcome = AttemptOutcome.DEFERRED
             delivery.state, delivery.reason = State.DEFERRED, failure.cause
@@ -224,6 +231,18 @@ def _refused(delivery: Delivery, attempt: Attempt, failure: Failure, sender: Sen
             _sender_works(sender)
         else:
             _sender_is_late(sender, now)
+
+
+def _has_other_route(delivery: Delivery, failed: Sender | None, now: datetime) -> bool:
+    """Whether another sender can take over at once. Each failure pauses one, so this ends."""
+    organization = (
+        db.session.get(Organization, delivery.organization_id) if delivery.organization_id else None
+    )
+    senders = effective.routes(organization, BY_KEY[delivery.kind])
+    return not isinstance(senders, NoSender) and any(
+        other is not failed and (other.next_probe_at is None or other.next_probe_at <= now)
+        for other in senders
+    )
 
 
 def _unknown(delivery: Delivery, attempt: Attempt, failure: Failure) -> None:
@@ -269,6 +288,8 @@ def _sender_works(sender: Sender | None) -> None:
         sender.next_probe_at = None
         sender.last_failure_cause = None
         sender.last_success_at = now
+        if sender.failure_told_at is None:
+            sender.failing_since_at = None
         jobs.emit("sender_recovered", organization_id=sender.organization_id, sender=str(sender.id))
     elif sender.last_success_at is None or now - sender.last_success_at > _SUCCESS_NOTED:
         sender.last_success_at = now
@@ -284,6 +305,7 @@ def _sender_fails(sender: Sender | None, failure: Failure, now: datetime) -> Non
         .where(Sender.id == sender.id)
         .values(
             consecutive_failures=failures,
+            failing_since_at=sender.failing_since_at or now,
             last_failure_at=now,
             last_failure_cause=failure.cause,
             next_probe_at=retry.next_probe(failures, now, jitter=random.random()),  # noqa: S311

@@ -114,8 +114,8 @@ def _handle(event: Event) -> None:
         case "sender_changed":
             _release(event.organization_id, now)
         case "sender_recovered":
-            sender = uuid.UUID(event.data["sender"])
-            _queue((Delivery.sender_id == sender) & (Delivery.reason == SENDER_FAILING), now)
+            # Also what waited for another sender of the scope: this one can take over.
+            _release(event.organization_id, now)
         case "organization_deleted":
             _cancel(Delivery.organization_id == event.organization_id, "organization_deleted")
         case "person_removed":

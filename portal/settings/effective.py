@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from portal.extensions import db
 from portal.identity.models import Organization, OrganizationState
-from portal.kinds import Kind
+from portal.kinds import Category, Kind
 from portal.settings import binding
 from portal.settings.mail_rules import HOST_KEYS, IDENTITY_KEYS, ORGANIZATION_KEYS
 from portal.settings.models import MailSettings, Mode, Sender, SenderVersion, VersionState
@@ -23,6 +23,7 @@ from portal.settings.sender_rules import VALUE_KEYS, SenderValues
 from portal.smtp.values import Bundle
 
 PRODUCT = "Gatepost"
+_MAY_FALL_BACK = (Category.ALERT, Category.APPROVAL)
 _CONSTANTS = {"language": "en", "retention_days": 90}
 
 
@@ -59,6 +60,7 @@ class Resolved:
     level: Origin
     from_name: str
     reply_to: str | None
+    is_fallback: bool = False
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,24 @@ def choose(organization: Organization | None, *, is_security: bool = False) -> S
     return _sending(default_sender(Scope.of(organization)))
 
 
+def routes(organization: Organization | None, kind: Kind) -> list[Sender] | NoSender:
+    """Every sender that may carry this mail, in the order to try. Never empty.
+
+    The default; then, where it fails, the others of its scope by priority (failover); then, where
+    host and organization allow it, the host's for alerts and approvals (fallback).
+    """
+    first = choose(organization, is_security=kind.is_security)
+    if isinstance(first, NoSender):
+        return first
+    others = db.session.scalars(
+        select(Sender)
+        .where(Sender.scope == first.scope, Sender.id != first.id, Sender.enabled)
+        .order_by(Sender.priority, Sender.name)
+    )
+    active = [sender for sender in others if version_of(sender, VersionState.ACTIVE) is not None]
+    return [first, *active, *_fallback(organization, first, kind)]
+
+
 def resolve_sender(sender: Sender, organization: Organization | None) -> Resolved | NoSender:
     """The named sender itself, for mail that must leave by it."""
     version = version_of(sender, VersionState.ACTIVE)
@@ -177,8 +197,12 @@ def resolve_sender(sender: Sender, organization: Organization | None) -> Resolve
     owner = Scope(sender.organization_id)
     bundle = bundle_of(owner, sender, version)
     from_name, reply_to = as_whom(owner, version, organization)
-    level = Origin.HOST if owner.is_host else Origin.ORGANIZATION
-    return Resolved(bundle, sender.id, level, from_name, reply_to)
+    if not owner.is_host:
+        return Resolved(bundle, sender.id, Origin.ORGANIZATION, from_name, reply_to)
+    stands_in = organization is not None and _mode_of(organization) is Mode.OWN
+    if stands_in:
+        reply_to = reply_to or _own_address(organization)
+    return Resolved(bundle, sender.id, Origin.HOST, from_name, reply_to, is_fallback=stands_in)
 
 
 def as_whom(
@@ -218,6 +242,27 @@ def _host_sender() -> Sender | NoSender:
     if not settings_of(HOST).enabled:
         return NoSender(NoSenderReason.HOST_OFF)
     return _sending(default_sender(HOST))
+
+
+def _fallback(organization: Organization | None, first: Sender, kind: Kind) -> list[Sender]:
+    if organization is None or first.organization_id is None or kind.category not in _MAY_FALL_BACK:
+        return []
+    settings = settings_of(Scope.of(organization))
+    if not (settings.fallback and settings.fallback_allowed):
+        return []
+    stand_in = _host_sender()
+    return [] if isinstance(stand_in, NoSender) else [stand_in]
+
+
+def _mode_of(organization: Organization) -> Mode:
+    return settings_of(Scope.of(organization)).mode
+
+
+def _own_address(organization: Organization | None) -> str | None:
+    """Where replies to mail of an organization go that the host had to send."""
+    sender = default_sender(Scope.of(organization))
+    version = version_of(sender, VersionState.ACTIVE) if sender else None
+    return (version.reply_to or version.from_address) if version else None
 
 
 def _sending(default: Sender | None) -> Sender | NoSender:

@@ -81,6 +81,8 @@ class Sender(db.Model):
     last_failure_cause: Mapped[str | None] = mapped_column(String(64))
     consecutive_failures: Mapped[int] = mapped_column(default=0)
     next_probe_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    failing_since_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    failure_told_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
     versions: Mapped[list["SenderVersion"]] = relationship(
         back_populates="sender", cascade="all, delete-orphan", order_by="SenderVersion.number"

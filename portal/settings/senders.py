@@ -104,6 +104,7 @@ def save(
     version.tested_at = tested_at
     _become(sender, version)
     _record(scope, sender, before, version, checked, actor)
+    db.session.flush()
     return Saved(sender, version, True)
 
 
@@ -145,6 +146,8 @@ def delete(scope: Scope, sender: Sender, *, actor: Actor) -> None:
     _tell(scope, sender, "sender.deleted", actor, {"name": {"before": sender.name, "after": None}})
     db.session.flush()
     db.session.delete(sender)
+    # At once, so that the name is free in this transaction.
+    db.session.flush()
 
 
 def remember_pass(scope: Scope, checked: Candidate) -> None:
@@ -178,10 +181,9 @@ def _checked(
 def _new_sender(scope: Scope, name: str, sender_id: uuid.UUID) -> Sender:
     sender = Sender(id=sender_id, organization_id=scope.organization_id, scope=scope.key)
     sender.name, sender.revision = _name(name), 0
-    db.session.add(sender)
     try:
         with db.session.begin_nested():
-            db.session.flush()
+            db.session.add(sender)
     except IntegrityError:
         raise _taken(name) from None
     settings = changes.locked(scope)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from flask import Flask, current_app, g, request, url_for
+from flask import Flask, current_app, g, has_request_context, request, url_for
 from flask_babel import gettext as _
 from flask_wtf.csrf import generate_csrf
 from sqlalchemy import select
@@ -19,7 +19,9 @@ LANGUAGES = ("en", "zh")
 
 
 def language() -> str:
-    """The page's language: the person's own, else the browser's, else English."""
+    """The page's language: the person's own, else the browser's, else English, as at a console."""
+    if not has_request_context():
+        return "en"
     user = guard.principal().user
     if user is not None and user.language in LANGUAGES:
         return user.language
@@ -27,6 +29,8 @@ def language() -> str:
 
 
 def timezone() -> str:
+    if not has_request_context():
+        return "UTC"
     user = guard.principal().user
     return user.timezone if user is not None else "UTC"
 

@@ -1,0 +1,147 @@
+"""Telling a sender's administrators once when it fails and once when it works again.
+
+The mail leaves by the host's sender, never by the one that fails. A state in the sender's row, not
+an event, says who has been told: a run that was lost is made up for by the next.
+"""
+
+from collections.abc import Sequence
+
+from flask import current_app
+from sqlalchemy import ColumnElement, and_, func, or_, select
+
+from portal.clock import utcnow
+from portal.delivery.models import Attempt, Delivery, State
+from portal.delivery.outbox import Addressee, enqueue
+from portal.delivery.settling import SENDER_FAILING
+from portal.extensions import db
+from portal.identity.models import Membership, Organization, OrganizationState, Role, User
+from portal.kinds import BY_KEY, Kind
+from portal.settings import effective
+from portal.settings.effective import NoSender
+from portal.settings.models import Sender, SenderVersion, VersionState
+from portal.smtp.diagnosis import diagnose
+from portal.smtp.values import Failure, Phase
+
+# One failure may pass by itself; the first probe that fails too is worth a mail.
+_FAILURES = 2
+
+
+def tell() -> int:
+    """Tell of every sender whose health changed, and commit. Returns how many there were."""
+    failing = and_(Sender.consecutive_failures >= _FAILURES, Sender.failure_told_at.is_(None))
+    recovered = and_(Sender.consecutive_failures == 0, Sender.failure_told_at.is_not(None))
+    changed = db.session.scalars(
+        select(Sender).where(or_(failing, recovered)).limit(200).with_for_update(skip_locked=True)
+    ).all()
+    for sender in changed:
+        if sender.failure_told_at is None:
+            _tell_failing(sender)
+            sender.failure_told_at = utcnow()
+        else:
+            _tell("mail.sender_recovered", sender, {})
+            sender.failure_told_at = sender.failing_since_at = None
+    db.session.commit()
+    return len(changed)
+
+
+def _tell_failing(sender: Sender) -> None:
+    version = effective.version_of(sender, VersionState.ACTIVE)
+    attempt = db.session.scalar(
+        select(Attempt)
+        .join(Delivery, Delivery.id == Attempt.delivery_id)
+        .where(_held_by(sender), Attempt.is_route_fault)
+        .order_by(Delivery.id.desc(), Attempt.number.desc())
+        .limit(1)
+    )
+    words: dict[str, str | None] = {"reason": None, "cure": None}
+    if attempt is not None and attempt.phase in list(Phase):
+        diagnosis = diagnose(
+            Failure(
+                Phase(attempt.phase),
+                attempt.cause or "",
+                attempt.code,
+                attempt.enhanced_code,
+                attempt.reply,
+            ),
+            server=version.server if version else None,
+            port=version.port if version else None,
+            encryption=version.encryption if version else None,
+            from_address=version.from_address if version else None,
+        )
+        words = {"reason": str(diagnosis.say), "cure": str(diagnosis.cure)}
+    waiting = _waiting(sender)
+    _tell("mail.sender_failing", sender, words | {"waiting": str(waiting) if waiting else None})
+
+
+def _tell(key: str, sender: Sender, more: dict[str, str | None]) -> None:
+    kind = BY_KEY[key]
+    if not _another_way(sender, kind):
+        return
+    organization = (
+        db.session.get(Organization, sender.organization_id) if sender.organization_id else None
+    )
+    if organization is not None and organization.state is OrganizationState.DELETED:
+        return
+    people = _administrators(organization)
+    enqueue(
+        None,
+        kind,
+        data=_data(sender, organization) | more,
+        addressees=[
+            Addressee(user.email, user.id, user.language, user.timezone) for user in people
+        ],
+        resource=sender.name,
+        thread=f"sender-{sender.id.hex}",
+    )
+
+
+def _another_way(sender: Sender, kind: Kind) -> bool:
+    """Whether the host can write without this sender; else only its pages tell."""
+    senders = effective.routes(None, kind)
+    works = sender.consecutive_failures == 0
+    return not isinstance(senders, NoSender) and any(
+        works or other.id != sender.id for other in senders
+    )
+
+
+def _data(sender: Sender, organization: Organization | None) -> dict[str, str | None]:
+    version = effective.version_of(sender, VersionState.ACTIVE)
+    place = f"/organizations/{organization.slug}" if organization else "/host"
+    return {
+        "owner_name": organization.name if organization else effective.platform_name(),
+        "sender_name": sender.name,
+        "server": _server(version),
+        "since_at": sender.failing_since_at.isoformat() if sender.failing_since_at else None,
+        "waiting": None,
+        "sender_url": f"{current_app.extensions['config'].base_url}{place}/senders/{sender.id}",
+    }
+
+
+def _server(version: SenderVersion | None) -> str | None:
+    return f"{version.server}:{version.port}" if version else None
+
+
+def _waiting(sender: Sender) -> int:
+    return (
+        db.session.scalar(select(func.count()).select_from(Delivery).where(_held_by(sender))) or 0
+    )
+
+
+def _held_by(sender: Sender) -> ColumnElement[bool]:
+    return and_(
+        Delivery.state == State.HELD,
+        Delivery.reason == SENDER_FAILING,
+        Delivery.sender_id == sender.id,
+    )
+
+
+def _administrators(organization: Organization | None) -> Sequence[User]:
+    wanted = select(User).where(User.verified_at.is_not(None)).order_by(User.id)
+    if organization is None:
+        return db.session.scalars(wanted.where(User.is_system_administrator)).all()
+    return db.session.scalars(
+        wanted.join(Membership, Membership.user_id == User.id).where(
+            Membership.organization_id == organization.id,
+            Membership.role == Role.ADMINISTRATOR,
+        )
+    ).all()
