@@ -52,9 +52,13 @@ def test_the_wheel_carries_templates_static_files_and_migrations(wheel: Path) ->
     assert wanted <= carried, f"left out: {sorted(wanted - carried)}"
 
 
-def test_the_wheel_carries_every_module_and_no_test(wheel: Path) -> None:
+def test_the_wheel_carries_every_module_and_catalogue_and_no_test(wheel: Path) -> None:
     carried = set(zipfile.ZipFile(wheel).namelist())
-    wanted = {path.relative_to(ROOT).as_posix() for path in (ROOT / "portal").rglob("*.py")}
+    wanted = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "portal").rglob("*")
+        if path.suffix in (".py", ".toml")
+    }
     assert wanted <= carried, f"left out: {sorted(wanted - carried)}"
     assert not [name for name in carried if name.startswith("tests/")]
 

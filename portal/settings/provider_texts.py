@@ -223,6 +223,7 @@ NOTES: Mapping[str, tuple[Words, ...]] = {
         _("Replace REGION by the region of the account, for example eu-west-1."),
         _("In the sandbox: 200 messages in 24 hours, 1 a second, verified recipients only."),
         _("Port 25 is throttled in Amazon's own cloud (EC2)."),
+        _("Addresses with letters beyond ASCII before the @ are not taken."),
     ),
     "sendgrid": (_("5,000 messages a connection."),),
     "mailgun": (_("Domains in the EU have a server of their own."),),

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from portal.destinations import HostGuard
+from portal.destinations import AllowedDestinations, Forbidden, HostGuard, OrganizationGuard
 from portal.smtp import oauth2_endpoint
 from portal.smtp.causes import Cause
 from portal.smtp.diagnosis import diagnose
@@ -13,7 +13,7 @@ from portal.smtp.oauth2 import access_token
 from portal.smtp.oauth2_grants import Incomplete
 from portal.smtp.values import Phase
 from tests import smtp_certificates
-from tests.portal.resolvers import failing
+from tests.portal.resolvers import PUBLIC, answering, failing
 from tests.portal.smtp.oauth2_setting import CLIENTS, guard_for, refusal_of, sender, token_of
 from tests.token_server import Exchange, Said, TokenServer, refusal
 
@@ -198,3 +198,25 @@ def test_a_token_url_that_is_none_is_refused(url):
 def test_a_token_url_is_read(url, authority, target):
     endpoint = oauth2_endpoint.read(url)
     assert (endpoint.authority, endpoint.target) == (authority, target)
+
+
+def test_an_organization_may_ask_public_endpoints_on_their_usual_port():
+    guard = OrganizationGuard(AllowedDestinations(), answering(PUBLIC))
+    assert guard.web_addresses("login.acme.example", 443, clear=False) == (PUBLIC,)
+    for port, clear in ((443, True), (80, True), (8443, False), (587, False)):
+        with pytest.raises(Forbidden):
+            guard.web_addresses("login.acme.example", port, clear=clear)
+    with pytest.raises(Forbidden):
+        guard.addresses("login.acme.example", 443)
+
+
+@pytest.mark.parametrize("opened", ["login.acme.local:8080", "10.0.0.0/8:8080"])
+@pytest.mark.parametrize("at_host", [True, False])
+def test_http_needs_a_destination_that_was_opened(opened, at_host):
+    allowed, resolver = AllowedDestinations.parse([opened]), answering("10.1.1.1")
+    guard = (
+        HostGuard(resolver, allowed=allowed) if at_host else OrganizationGuard(allowed, resolver)
+    )
+    assert guard.web_addresses("login.acme.local", 8080, clear=True) == ("10.1.1.1",)
+    with pytest.raises(Forbidden):
+        guard.web_addresses("login.acme.local", 8081, clear=True)
