@@ -234,7 +234,8 @@ def _certificates(key: str, text: str) -> str:
         raise Invalid.field(
             key, "This is a private key and was not stored. Paste the CA certificate (PEM)."
         )
-    found = _PEM.findall(text)
+    # A browser sends CR LF; the same certificate must stay the same destination.
+    found = _PEM.findall(text.replace("\r\n", "\n"))
     if not found:
         raise Invalid.field(key, "Paste a certificate that starts with BEGIN CERTIFICATE.")
     for pem in found:
