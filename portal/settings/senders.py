@@ -89,9 +89,7 @@ def save(
             "active", "Only a system administrator may activate an untested sender."
         )
     if sender is not None:
-        db.session.refresh(sender, with_for_update=True)
-        if revision is not None and revision != sender.revision:
-            raise Stale
+        _lock(sender, revision)
     checked = _checked(scope, sender, name, raw, secret, actor)
     before = shown_version(sender) if sender else None
     sender = sender or _new_sender(scope, name, new_sender_id or new_id())
@@ -176,6 +174,14 @@ def _checked(
     if errors:
         raise Invalid(errors)
     return checked
+
+
+def _lock(sender: Sender, revision: int | None) -> None:
+    """Raises Stale where the sender was changed or deleted since it was read."""
+    statement = select(Sender).where(Sender.id == sender.id).with_for_update()
+    locked = db.session.scalar(statement.execution_options(populate_existing=True))
+    if locked is None or (revision is not None and revision != locked.revision):
+        raise Stale
 
 
 def _new_sender(scope: Scope, name: str, sender_id: uuid.UUID) -> Sender:
