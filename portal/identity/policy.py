@@ -37,6 +37,7 @@ class Permission(StrEnum):
     APPROVALS_READ = "organization:approvals:read"
     APPROVALS_REQUEST = "organization:approvals:request"
     APPROVALS_DECIDE = "organization:approvals:decide"
+    APPROVALS_WITHDRAW = "organization:approvals:withdraw"
 
     ACCOUNT_CHANGE = "me:account:change"
 

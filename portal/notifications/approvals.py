@@ -27,6 +27,7 @@ from portal.notifications import telling
 from portal.notifications.models import Approval, ApprovalState, Approver, Verdict
 from portal.notifications.recipients import (
     Chosen,
+    LeftOutReason,
     Omitted,
     Person,
     Recipients,
@@ -39,6 +40,11 @@ from portal.validation import FieldError, Invalid, one_line, plain_text
 
 _LASTS = timedelta(days=7)
 _LONGEST = timedelta(days=90)
+_CURES = {
+    LeftOutReason.NOT_A_MEMBER: " is not a member of this organization; invite them first or name "
+    "someone else.",
+    LeftOutReason.NOT_VERIFIED: " has no verified address; name someone else.",
+}
 _OUTCOME = {
     ApprovalState.APPROVED: BY_KEY["approval.approved"],
     ApprovalState.REJECTED: BY_KEY["approval.rejected"],
@@ -270,15 +276,16 @@ def _approvers(people: Sequence[Person], audience: Sequence[str]) -> Recipients:
     """Approvers must be members: an outside address is refused, not left out."""
     recipients = choose(people, audience)
     outside = [chosen.entry for chosen in recipients.chosen if chosen.person is None]
-    outside += [omitted.entry for omitted in recipients.omitted]
-    if outside:
+    refused = [(entry, LeftOutReason.NOT_A_MEMBER) for entry in outside]
+    refused += [
+        (omitted.entry, omitted.reason)
+        for omitted in recipients.omitted
+        if not omitted.entry.startswith("role:")
+    ]
+    if refused:
         raise Invalid(
-            FieldError(
-                "approvers",
-                f"{entry.partition(':')[2]} is not a member of this organization; invite them "
-                "first or name someone else.",
-            )
-            for entry in outside
+            FieldError("approvers", entry.partition(":")[2] + _CURES[reason])
+            for entry, reason in refused
         )
     if not recipients.chosen:
         raise Invalid.field("approvers", "Nobody has this role; name a member by address.")

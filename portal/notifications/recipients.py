@@ -31,6 +31,7 @@ class Person:
     language: str | None
     timezone: str
     is_verified: bool
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ def people_of(organization: Organization) -> list[Person]:
             membership.user.language,
             membership.user.timezone,
             membership.user.verified_at is not None,
+            membership.user.name,
         )
         for membership in memberships
     ]

@@ -96,6 +96,23 @@ def find_rule(organization: Organization, rule_id: uuid.UUID) -> RoutingRule | N
     )
 
 
+def allow_members(organization: Organization, *, may_raise: bool, actor: Actor) -> bool:
+    """Whether Members may raise alerts and ask for approvals. Returns whether that changed."""
+    if organization.members_may_raise == may_raise:
+        return False
+    changes = {"members_may_raise": {"before": organization.members_may_raise, "after": may_raise}}
+    organization.members_may_raise = may_raise
+    audit.record(
+        actor,
+        "organization.changed",
+        organization_id=organization.id,
+        object_type="organization",
+        object_id=organization.id,
+        changes=changes,
+    )
+    return True
+
+
 def _checked(category: str, minimum_severity: str, audience: Sequence[object]) -> dict[str, Any]:
     if category not in [routed.value for routed in ROUTED]:
         known = ", ".join(routed.value for routed in ROUTED)

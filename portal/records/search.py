@@ -45,10 +45,12 @@ class Filters:
 
 @dataclass(frozen=True)
 class Page:
-    """Deliveries, newest first. `next` is what to give as `after`; None: this was the last page."""
+    """Deliveries, newest first. `next` is what to give as `after`; None: this was the last page.
+    `newer` is what to give as `newer_than`; None: this is the first page."""
 
     items: list[Delivery]
     next: uuid.UUID | None
+    newer: uuid.UUID | None = None
 
 
 def search(
@@ -57,18 +59,25 @@ def search(
     *,
     limit: int = PAGE,
     after: uuid.UUID | None = None,
+    newer_than: uuid.UUID | None = None,
 ) -> Page:
-    """A page of the organization's records."""
+    """A page of the organization's records: those older than `after`, or next to `newer_than`."""
     own = select(Delivery).where(Delivery.organization_id == organization.id)
-    return _page(own, filters, limit, after)
+    return _page(own, filters, limit, after=after, newer_than=newer_than)
 
 
-def search_at_host(filters: Filters, *, limit: int = PAGE, after: uuid.UUID | None = None) -> Page:
+def search_at_host(
+    filters: Filters,
+    *,
+    limit: int = PAGE,
+    after: uuid.UUID | None = None,
+    newer_than: uuid.UUID | None = None,
+) -> Page:
     """A page of all records: those of every organization and of the host itself."""
     every = select(Delivery)
     if filters.organization_id is not None:
         every = every.where(Delivery.organization_id == filters.organization_id)
-    return _page(every, filters, limit, after)
+    return _page(every, filters, limit, after=after, newer_than=newer_than)
 
 
 def find(organization: Organization, delivery_id: uuid.UUID) -> Delivery | None:
@@ -85,13 +94,36 @@ def find_at_host(delivery_id: uuid.UUID) -> Delivery | None:
     return _one(select(Delivery).where(Delivery.id == delivery_id))
 
 
-def _page(rows: Select[Any], filters: Filters, limit: int, after: uuid.UUID | None) -> Page:
+def _page(
+    rows: Select[Any],
+    filters: Filters,
+    limit: int,
+    *,
+    after: uuid.UUID | None,
+    newer_than: uuid.UUID | None,
+) -> Page:
     rows = rows.where(*_conditions(filters))
+    if newer_than is not None and (page := _newer(rows, limit, newer_than)) is not None:
+        return page
     if after is not None:
         rows = rows.where(Delivery.id < after)
     found = list(db.session.scalars(rows.order_by(Delivery.id.desc()).limit(limit + 1)))
     items = found[:limit]
-    return Page(items, items[-1].id if len(found) > limit else None)
+    return Page(
+        items,
+        items[-1].id if len(found) > limit else None,
+        items[0].id if items and after is not None else None,
+    )
+
+
+def _newer(rows: Select[Any], limit: int, newer_than: uuid.UUID) -> Page | None:
+    """The page before. None: it would be the first one, which is read from its top."""
+    rising = rows.where(Delivery.id > newer_than).order_by(Delivery.id).limit(limit + 1)
+    found = list(db.session.scalars(rising))
+    if len(found) <= limit:
+        return None
+    items = found[:limit][::-1]
+    return Page(items, items[-1].id, items[0].id)
 
 
 def _one(row: Select[Any]) -> Delivery | None:

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from flask import request
 
+from portal.clock import utcnow
 from portal.web import context
 
 
@@ -42,3 +43,8 @@ def start_of(wanted: date | None, *, days_later: int = 0) -> datetime | None:
         return local.astimezone(UTC)
     except OverflowError:
         return None
+
+
+def today() -> date:
+    """The day that it is now in the reader's time zone."""
+    return utcnow().astimezone(ZoneInfo(context.timezone())).date()

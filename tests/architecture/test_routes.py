@@ -41,7 +41,7 @@ def test_every_route_declares_who_may_call_it(application: Flask) -> None:
 def test_only_what_stands_here_is_open_to_everyone(application: Flask) -> None:
     """A new public page is a decision: it is made here too."""
     wanted = re.compile(
-        r"/$|/health/|/sign-in|/sign-out|/recovery|/invitation|/set-up|/decisions?/|/unsubscribe"
+        r"/$|/health/|/sign-in|/sign-out|/recovery|/invitation|/set-up|/decide/|/unsubscribe"
         r"|/api/v1/openapi\.json$"
     )
     surprising = [

@@ -1,1 +1,5 @@
-"""Pages through which people raise alerts and request and decide approvals."""
+"""Alerts and approvals of an organization, and the page where an approver decides."""
+
+from portal.web.notifications import alerts as alerts
+from portal.web.notifications import approvals as approvals
+from portal.web.notifications import decision as decision

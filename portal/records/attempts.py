@@ -1,0 +1,46 @@
+"""The attempts of a sending record as a reader may see them."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from portal.delivery.models import Attempt, Delivery, Level
+from portal.extensions import db
+from portal.records.visibility import Route, route_of
+from portal.settings.models import SenderVersion
+
+
+@dataclass(frozen=True)
+class ShownAttempt:
+    """One attempt, and where it went as far as the reader may know."""
+
+    attempt: Attempt
+    route: Route
+
+
+def shown(delivery: Delivery, *, at_host: bool) -> list[ShownAttempt]:
+    """The attempts, the newest first. `at_host`: the host's side reads."""
+    own = set() if at_host else _own_servers(delivery)
+    rows = sorted(delivery.attempts, key=lambda attempt: attempt.number, reverse=True)
+    return [
+        ShownAttempt(row, route_of(row, level=_level(row, delivery, own), at_host=at_host))
+        for row in rows
+    ]
+
+
+def _level(attempt: Attempt, delivery: Delivery, own: set[str]) -> Level | None:
+    """Whose sender this attempt went by. An organization may have left the host's sender between
+    two attempts: what is not surely its own server counts as the host's."""
+    if delivery.level is not Level.ORGANIZATION:
+        return delivery.level
+    is_own = attempt.server in own or attempt.server == delivery.server
+    return Level.ORGANIZATION if is_own else Level.HOST
+
+
+def _own_servers(delivery: Delivery) -> set[str]:
+    if delivery.organization_id is None:
+        return set()
+    rows = select(SenderVersion.server).where(
+        SenderVersion.organization_id == delivery.organization_id
+    )
+    return set(db.session.scalars(rows.distinct()))
