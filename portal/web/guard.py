@@ -10,8 +10,10 @@ from typing import Any, TypeVar
 
 from flask import Response, abort, current_app, g, redirect, request, url_for
 from flask_login import current_user
+from flask_wtf.csrf import CSRFError
 from sqlalchemy import select
 
+from portal.config import Config
 from portal.database import reading_only
 from portal.extensions import csrf, db
 from portal.identity import tokens
@@ -23,6 +25,7 @@ from portal.identity.policy import (
     host_permissions,
     organization_permissions,
 )
+from portal.web import proxies
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -81,6 +84,7 @@ def check() -> Response | None:
         if refusal is not None:
             return refusal
     if request.blueprint != "api" and request.method not in ("GET", "HEAD", "OPTIONS"):
+        _refuse_other_sites()
         csrf.protect()
     return None
 
@@ -130,6 +134,19 @@ def _check_permission(access: Access) -> Response | None:
     g.organization = organization
     _need(wanted, granted)
     return None
+
+
+def _refuse_other_sites() -> None:
+    """A page of another site posts nothing here, whatever token it holds. Raises CSRFError.
+
+    Our own pages send no referrer, so that browsers send `Origin: null` with their forms (Fetch,
+    3.1): then the token alone decides.
+    """
+    origin = request.headers.get("Origin", "null")
+    config: Config = current_app.extensions["config"]
+    is_own = origin == "null" or proxies.origin_is_own(origin, request.host, config)
+    if not is_own or request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site"):
+        raise CSRFError("The form was sent from another site.")
 
 
 def _need(wanted: Permission | None, granted: frozenset[Permission]) -> None:

@@ -3,7 +3,7 @@
 import ipaddress
 from collections.abc import Callable, Iterable
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from portal.config import Config
 
@@ -14,10 +14,16 @@ _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 def host_is_allowed(host: str, config: Config) -> bool:
     """Whether a Host header names this portal: the base URL's host, or one that is listed."""
-    name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
+    name = (_parts(f"//{host}").hostname or "").rstrip(".")
     if "*" in config.allowed_hosts or name in config.allowed_hosts:
         return True
     return name == config.base_host or (config.base_host in _LOOPBACK and name in _LOOPBACK)
+
+
+def origin_is_own(origin: str, host: str, config: Config) -> bool:
+    """Whether an Origin header (RFC 6454) names this portal, as it was called or as it is set."""
+    own = {host, urlsplit(config.base_url).netloc}
+    return _parts(origin).netloc in own - {""}
 
 
 def trusting(networks: tuple[str, ...], inner: Wsgi, proxy_fix: Callable[..., Wsgi]) -> Wsgi:
@@ -36,3 +42,13 @@ def trusting(networks: tuple[str, ...], inner: Wsgi, proxy_fix: Callable[..., Ws
         return (fixed if is_trusted else inner)(environ, start_response)
 
     return choose
+
+
+def _parts(url: str) -> SplitResult:
+    """The parts of an address that somebody sent; none of what is no address at all."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.hostname, parts.port
+    except ValueError:
+        return SplitResult("", "", "", "", "")
+    return parts
