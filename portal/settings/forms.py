@@ -16,6 +16,7 @@ from wtforms import (
     StringField,
     TextAreaField,
 )
+from wtforms.fields.choices import SelectChoice
 
 from portal.clock import new_id
 from portal.settings.mail_rules import IDENTITY_KEYS
@@ -24,7 +25,7 @@ from portal.settings.sender_rules import USUAL_PORT, VALUE_KEYS, SenderValues
 from portal.smtp.values import Authentication, Encryption
 
 _OFF = {"autocomplete": "off"}
-_LANGUAGES = [("en", "English"), ("zh", "简体中文")]
+_LANGUAGES = [SelectChoice("en", "English"), SelectChoice("zh", "简体中文")]
 _HIDDEN_KEYS = {"verify", "allow_clear_login"}
 
 
@@ -49,7 +50,10 @@ class _IdentityForm(FlaskForm):
         return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
 
     def offer_senders(self, names: list[str], none: str) -> None:
-        self.default_sender.choices = [("", none), *((name, name) for name in names)]
+        self.default_sender.choices = [
+            SelectChoice("", none),
+            *(SelectChoice(name, name) for name in names),
+        ]
 
     def raw(self) -> dict[str, Any]:
         """The identity and the default sender; an empty field inherits."""
@@ -67,7 +71,7 @@ class HostMailForm(_IdentityForm):
 
     def __init__(self, settings: MailSettings, default_sender: str | None) -> None:
         super().__init__(data=_stored(settings, default_sender))
-        self.language.choices = [("", _l("English, unless set")), *_LANGUAGES]
+        self.language.choices = [SelectChoice("", _l("English, unless set")), *_LANGUAGES]
 
     def raw(self) -> dict[str, Any]:
         return super().raw() | {"enabled": bool(self.enabled.data)}
@@ -84,16 +88,16 @@ class OrganizationMailForm(_IdentityForm):
     mode = RadioField(
         _l("How mail goes out"),
         choices=[
-            (Mode.INHERIT.value, _l("Platform default")),
-            (Mode.OWN.value, _l("Own senders")),
-            (Mode.OFF.value, _l("No mail")),
+            SelectChoice(Mode.INHERIT.value, _l("Platform default")),
+            SelectChoice(Mode.OWN.value, _l("Own senders")),
+            SelectChoice(Mode.OFF.value, _l("No mail")),
         ],
     )
     fallback = BooleanField()
 
     def __init__(self, settings: MailSettings, default_sender: str | None) -> None:
         super().__init__(data=_stored(settings, default_sender))
-        self.language.choices = [("", _l("Inherited")), *_LANGUAGES]
+        self.language.choices = [SelectChoice("", _l("Inherited")), *_LANGUAGES]
 
     def raw(self, *, with_fallback: bool) -> dict[str, Any]:  # type: ignore[override]
         values = super().raw() | {"mode": self.mode.data}
@@ -107,25 +111,25 @@ class SenderForm(FlaskForm):
     form_token = HiddenField()
     revision = HiddenField()
     encryption_was = HiddenField()
-    name = StringField(_l("Name"), render_kw=_OFF)
     from_address = EmailField(_l("From address"), render_kw=_OFF)
     display_name = StringField(_l("Display name"), render_kw=_OFF)
+    name = StringField(_l("Name"), render_kw=_OFF)
     reply_to = EmailField(_l("Reply-To"), render_kw=_OFF)
     server = StringField(_l("SMTP server"), render_kw={"spellcheck": "false", **_OFF})
     port = StringField(_l("Port"), render_kw={"inputmode": "numeric", **_OFF})
     encryption = RadioField(
         _l("Encryption"),
         choices=[
-            (Encryption.NONE.value, _l("None")),
-            (Encryption.STARTTLS.value, _l("STARTTLS")),
-            (Encryption.TLS.value, _l("SSL/TLS")),
+            SelectChoice(Encryption.NONE.value, _l("None")),
+            SelectChoice(Encryption.STARTTLS.value, _l("STARTTLS")),
+            SelectChoice(Encryption.TLS.value, _l("SSL/TLS")),
         ],
     )
     authentication = SelectField(
         _l("Authentication"),
         choices=[
-            (Authentication.PASSWORD.value, _l("Password or authorization code")),
-            (Authentication.NONE.value, _l("None (trusted relay)")),
+            SelectChoice(Authentication.PASSWORD.value, _l("Password or authorization code")),
+            SelectChoice(Authentication.NONE.value, _l("None (trusted relay)")),
         ],
     )
     username = StringField(_l("User name"), render_kw=_OFF)
@@ -133,7 +137,11 @@ class SenderForm(FlaskForm):
     password = PasswordField(_l("Password or authorization code"))
     secret_act = RadioField(
         _l("Stored password"),
-        choices=[("keep", _l("Keep")), ("replace", _l("Replace")), ("clear", _l("Clear"))],
+        choices=[
+            SelectChoice("keep", _l("Keep")),
+            SelectChoice("replace", _l("Replace")),
+            SelectChoice("clear", _l("Clear")),
+        ],
     )
     allow_clear_login = BooleanField(_l("Allow the password without encryption"))
     any_certificate = BooleanField(_l("Do not verify the server’s certificate"))

@@ -21,8 +21,9 @@ def refused(*, at_host: bool = False, by_host: bool = False, **raw: Any) -> set[
 
 @pytest.mark.parametrize("key", mail_rules.IDENTITY_KEYS)
 def test_none_and_nothing_mean_inherited(key: str) -> None:
-    assert parsed(**{key: None}) == {key: None}
-    assert parsed(**{key: ""}) == {key: None}
+    for nothing in (None, ""):
+        values: dict[str, Any] = {key: nothing}
+        assert parsed(**values) == {key: None}
 
 
 @pytest.mark.parametrize(
@@ -63,9 +64,9 @@ def test_the_unquoted_off_of_yaml_is_understood() -> None:
 
 @pytest.mark.parametrize("key", mail_rules.HOST_LOCKS)
 def test_what_the_host_locks_is_changed_by_the_host_alone(key: str) -> None:
-    value = 10 if key == "daily_cap" else False
-    assert refused(**{key: value}) == {key}
-    assert parsed(by_host=True, **{key: value}) == {key: value}
+    values: dict[str, Any] = {key: 10 if key == "daily_cap" else False}
+    assert refused(**values) == {key}
+    assert parsed(by_host=True, **values) == values
 
 
 def test_the_host_has_no_mode_and_an_organization_no_switch() -> None:

@@ -115,7 +115,7 @@ def test_a_display_name_hides_no_address_and_breaks_no_line(name: str) -> None:
     "address",
     ["alerts", "a@b@c.test", "a b@acme.test", "a@acme.test\nBcc: b@acme.test", "@acme.test"],
 )
-def test_an_address_that_is_none_is_refused(field: str, address: str) -> None:
+def test_an_address_that_is_none_is_refused(field: str, address: Any) -> None:
     assert set(refused(**{field: address})) == {field}
 
 
@@ -138,7 +138,7 @@ def test_the_user_name_defaults_to_the_from_address_and_takes_a_domain() -> None
 
 
 def test_a_password_in_clear_needs_a_system_administrator() -> None:
-    clear = {"encryption": "none", "authentication": "password"}
+    clear: dict[str, Any] = {"encryption": "none", "authentication": "password"}
 
     assert "ask a system administrator" in refused(**clear)["encryption"]
     assert set(refused(**clear, allow_clear_login=True)) == {"allow_clear_login"}
@@ -146,7 +146,7 @@ def test_a_password_in_clear_needs_a_system_administrator() -> None:
 
 
 def test_an_administrator_keeps_what_a_system_administrator_allowed() -> None:
-    clear = {"encryption": "none", "authentication": "password"}
+    clear: dict[str, Any] = {"encryption": "none", "authentication": "password"}
     base = parsed(by_host=True, **clear, allow_clear_login=True)
 
     kept = parse({"display_name": "Other"}, base=base, at_host=False, by_host=False)
@@ -192,5 +192,5 @@ def test_an_authentication_that_is_not_there_yet_says_so(value: str) -> None:
         ("encryption", "ssl"),
     ],
 )
-def test_a_limit_out_of_range_names_its_field(field: str, value: str) -> None:
+def test_a_limit_out_of_range_names_its_field(field: str, value: Any) -> None:
     assert set(refused(**{field: value})) == {field}

@@ -135,7 +135,7 @@ def test_the_draft_of_another_session_is_not_used(app: Flask, visit: Browser, ca
         assert found(cast.globex, "new") is None
 
 
-CHANGES = {
+CHANGES: dict[str, str | bool] = {
     "server": "localhost",
     "port": "",
     "encryption": "tls",
@@ -155,9 +155,9 @@ def test_a_stored_password_follows_no_changed_destination(
     """Each field of the binding alone, by every button: not one byte of AUTH comes out."""
     with login_server() as server, login_server() as other:
         path = store(app, None, typed_for(server), CANARY)
-        change = {field: str(other.port) if field == "port" else CHANGES[field]}
+        value = str(other.port) if field == "port" else CHANGES[field]
         visit.sign_in(cast.rita)
-        page = visit.open(f"{path}/edit").submit(change, button=act, status=422)
+        page = visit.open(f"{path}/edit").submit({field: value}, button=act, status=422)
         assert any("Enter the password again" in error for error in page.errors)
         assert (server.auth_bytes, other.auth_bytes) == (0, 0)
 

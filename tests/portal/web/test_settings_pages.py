@@ -9,7 +9,7 @@ from flask import Flask
 from portal.audit.log import OPERATOR
 from portal.extensions import db
 from portal.settings import changes, effective
-from portal.settings.models import MailSettings, Mode
+from portal.settings.models import MailSettings, Mode, VersionState
 from tests.browser import Browser
 from tests.cast import Cast, Tenant
 from tests.portal.web.senders import found, path_of, scope_of
@@ -187,7 +187,7 @@ def test_the_first_sender_leads_from_the_empty_page_to_own_senders(
     with app.app_context():
         sender = found(cast.acme, "main")
         assert sender is not None
-        sender.versions[0].state = "active"
+        sender.versions[0].state = VersionState.ACTIVE
         db.session.commit()
     page = visit.open(page.path)
     assert "Mail of Acme still goes by the platform." in page.text
