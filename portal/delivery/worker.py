@@ -158,9 +158,13 @@ class DeliveryWorker:
     def _finish(self) -> None:
         """Stop taking; let running transactions end, then give back what was not begun."""
         wait(list(self._busy.values()), timeout=_STOP_WITHIN)
-        if (row := db.session.get(Worker, self._name)) is not None:
-            row.stopped_at = utcnow()
-        db.session.commit()
+        try:
+            if (row := db.session.get(Worker, self._name)) is not None:
+                row.stopped_at = utcnow()
+            db.session.commit()
+        except SQLAlchemyError as problem:
+            db.session.remove()
+            _log.error("end not noted", kind=type(problem).__name__)
 
 
 def _by_organization(claimed: list[Claim]) -> dict[uuid.UUID | None, list[Claim]]:

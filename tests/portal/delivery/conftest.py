@@ -1,0 +1,44 @@
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+from sqlalchemy.orm import Session, scoped_session
+
+from portal.extensions import db
+from portal.identity.models import Organization
+from tests.cast import Cast, assemble
+from tests.delivering import allow
+from tests.smtp_server import SmtpServer
+
+
+@pytest.fixture
+def server() -> Iterator[SmtpServer]:
+    """The SMTP server that the senders of the cast point to."""
+    with SmtpServer() as running:
+        yield running
+
+
+@pytest.fixture
+def cast(app: Flask, server: SmtpServer) -> Cast:
+    """The cast, with senders that reach a server."""
+    return assemble(app, smtp_port=server.port)
+
+
+@pytest.fixture
+def session(app: Flask, cast: Cast, server: SmtpServer) -> Iterator[scoped_session[Session]]:
+    """The database session of a context that stays open, with the cast in place."""
+    with app.app_context():
+        allow(server)
+        yield db.session
+
+
+@pytest.fixture
+def acme(session: scoped_session[Session], cast: Cast) -> Organization:
+    """An organization on the host's sender, no-reply@gatepost.test."""
+    return session.get_one(Organization, cast.acme.id)
+
+
+@pytest.fixture
+def globex(session: scoped_session[Session], cast: Cast) -> Organization:
+    """An organization with a sender of its own, alerts@globex.test."""
+    return session.get_one(Organization, cast.globex.id)
