@@ -76,7 +76,7 @@ def _is_ready(portal: RunningPortal, process: "subprocess.Popen[bytes]") -> bool
             return False
         try:
             portal.fetch("/health/ready")
-        except (urllib.error.URLError, ConnectionError):
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
             pause.wait(_PAUSE)
         else:
             return True

@@ -6,6 +6,7 @@
 
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import sysconfig
@@ -16,8 +17,14 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+def free_port() -> str:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return str(listener.getsockname()[1])
+
+
 PORTAL = Path(sysconfig.get_path("scripts")) / "portal"
-PORT = "8931"
+PORT = free_port()
 ADDRESS = f"http://127.0.0.1:{PORT}"
 WIDE, PHONE = {"width": 1440, "height": 900}, {"width": 360, "height": 800}
 HOST, ACME, GLOBEX = "/host", "/organizations/acme", "/organizations/globex"
@@ -25,7 +32,7 @@ HOST, ACME, GLOBEX = "/host", "/organizations/acme", "/organizations/globex"
 # Who looks at which page; `{first}` opens the first link of the page's table.
 PAGES = {
     "rita@platform.test": [
-        f"{HOST}/", f"{HOST}/mail-settings", f"{HOST}/mail-settings/edit", f"{HOST}/senders",
+        f"{HOST}/overview", f"{HOST}/mail-settings", f"{HOST}/mail-settings/edit", f"{HOST}/senders",
         f"{HOST}/senders/new", f"{HOST}/senders {{first}}", f"{HOST}/organizations",
         f"{HOST}/organizations/new", f"{HOST}/administrators", f"{HOST}/records",
         f"{HOST}/records {{first}}", f"{HOST}/delivery-engine", f"{HOST}/api-tokens",
@@ -33,14 +40,14 @@ PAGES = {
         "/me/profile", "/me/security",
     ],
     "carol@globex.test": [
-        f"{GLOBEX}/", f"{GLOBEX}/mail-settings", f"{GLOBEX}/mail-settings/edit",
+        f"{GLOBEX}/overview", f"{GLOBEX}/mail-settings", f"{GLOBEX}/mail-settings/edit",
         f"{GLOBEX}/senders", f"{GLOBEX}/senders/new", f"{GLOBEX}/senders {{first}}",
         f"{GLOBEX}/members", f"{GLOBEX}/members/new", f"{GLOBEX}/routing", f"{GLOBEX}/alerts",
         f"{GLOBEX}/alerts/new", f"{GLOBEX}/alerts {{first}}", f"{GLOBEX}/approvals",
         f"{GLOBEX}/approvals/new", f"{GLOBEX}/approvals {{first}}", f"{GLOBEX}/records",
         f"{GLOBEX}/records {{first}}", f"{GLOBEX}/api-tokens", f"{GLOBEX}/audit",
     ],
-    "bob@acme.test": [f"{ACME}/", f"{ACME}/alerts", f"{ACME}/members"],
+    "bob@acme.test": [f"{ACME}/overview", f"{ACME}/alerts", f"{ACME}/members"],
     None: ["/sign-in", "/recovery", "/no-such-page"],
 }  # fmt: skip
 DOCUMENTS = {
