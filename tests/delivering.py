@@ -13,6 +13,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from flask import Flask, current_app
+from flask.ctx import AppContext
 from sqlalchemy import update
 
 from portal import clock, keys
@@ -22,6 +23,7 @@ from portal.clock import utcnow
 from portal.config import Config
 from portal.database import reading_only
 from portal.delivery import claims, outbox, sending, sweeping, worker
+from portal.delivery.claims import Claim
 from portal.delivery.models import Delivery, State
 from portal.delivery.outbox import Addressee
 from portal.delivery.sending import Route
@@ -83,17 +85,25 @@ def outcomes(delivery_id: uuid.UUID) -> list[str]:
 
 
 def take_turns(name: str = "worker") -> None:
-    """What a worker does, in this thread, until nothing is due any more."""
+    """What a worker does, in a context of its own, until nothing is due any more."""
     route = Route()
-    while True:
-        handled = sweeping.handle_events()
-        claimed = claims.claim(name, limit=100)
-        for one in claimed:
-            sending.deliver(one, route)
-        if not claimed and not handled:
-            break
-    route.close()
     db.session.rollback()
+    with _another_context():
+        while True:
+            handled = sweeping.handle_events()
+            claimed = claims.claim(name, limit=100)
+            for one in claimed:
+                sending.deliver(one, route)
+            if not claimed and not handled:
+                break
+    route.close()
+
+
+def deliver(claimed: Claim, route: Route | None = None) -> None:
+    """One step of a worker: send what it has claimed."""
+    db.session.rollback()
+    with _another_context():
+        sending.deliver(claimed, route or Route())
 
 
 def hurry() -> None:
@@ -214,6 +224,11 @@ class Gate:
 
     def open(self) -> None:
         self._opened.set()
+
+
+def _another_context() -> AppContext:
+    # A worker gives its session back in the middle of a mail; the test's own stays as it is.
+    return current_app._get_current_object().app_context()  # type: ignore[attr-defined,no-any-return]
 
 
 # Imports the portal once and forks a process for each worker: a start costs no second.

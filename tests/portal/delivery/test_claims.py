@@ -16,7 +16,6 @@ from portal.delivery import claims, sending, sweeping
 from portal.delivery.claims import Claim, LeaseLost
 from portal.delivery.models import AttemptOutcome, DeliverySecret, State, Worker
 from portal.delivery.outbox import Addressee
-from portal.delivery.sending import Route
 from portal.extensions import db
 from portal.identity.models import Organization
 from tests.cast import Cast
@@ -24,6 +23,7 @@ from tests.delivering import (
     TEST_MAIL,
     Gate,
     all_in,
+    deliver,
     end_leases,
     enqueue,
     outcomes,
@@ -168,7 +168,7 @@ def test_a_lost_lease_never_starts_a_final_dot(
         lost.append(claimed)
 
     server.set_script(data=[then(lose_it, reply("354 go on"))])
-    sending.deliver(claimed, Route())
+    deliver(claimed)
 
     assert lost
     assert server.messages == []
@@ -183,7 +183,7 @@ def test_mail_cancelled_in_the_hands_of_a_worker_ends_with_a_closed_attempt(
     (one,) = enqueue(globex, ann())
     (claimed,) = claims.claim("one", limit=1)
     cancelled(claimed)
-    sending.deliver(claimed, Route())
+    deliver(claimed)
     assert (record(one).state, record(one).reason) == (State.CANCELLED, "decided")
     assert outcomes(one) == []
 
@@ -194,7 +194,7 @@ def test_a_worker_that_lost_its_claim_writes_nothing(
     (one,) = enqueue(globex, ann())
     (old,) = claims.claim("one", limit=1)
     taken_by_another(old)
-    sending.deliver(old, Route())
+    deliver(old)
 
     assert server.connections == 0
     assert record(one).lease_owner == "two"
