@@ -1,7 +1,7 @@
 """Takes the pictures of the documents from a running demo, so that they stay true.
 
-    .venv/bin/python tools/pictures.py docs/pictures          the pictures of the documents
-    .venv/bin/python tools/pictures.py FOLDER --every-page    every page: wide, phone, light, dark
+.venv/bin/python tools/pictures.py docs/pictures          the pictures of the documents
+.venv/bin/python tools/pictures.py FOLDER --every-page    every page: wide, phone, light, dark
 """
 
 import re
@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
+
 
 def free_port() -> str:
     with socket.socket() as listener:
@@ -78,7 +79,7 @@ def take_every_page(browser: Browser, password: str, folder: Path) -> None:
                 for path in paths:
                     short = re.sub(r"[^a-z]+", "-", path).strip("-") or "start"
                     name = f"{short}-{theme}-{size['width']}.png"
-                    print(name, take(page, path, folder / name, full=True), flush=True)
+                    sys.stdout.write(f"{name} {take(page, path, folder / name, full=True)}\n")
 
 
 def signed_in(
@@ -95,16 +96,20 @@ def signed_in(
 
 def take(page: Page, path: str, target: Path, *, full: bool) -> str:
     """Take one picture. Returns the answer's status, and a word where the page is too wide."""
+    status = go(page, path)
+    page.screenshot(path=target, full_page=full)
+    wide = page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
+    return f"{status}{' SCROLLS SIDEWAYS' if wide else ''}"
+
+
+def go(page: Page, path: str) -> int:
+    """Open a page, or with ` {first}` behind its path the first link of its table."""
     path, _, first = path.partition(" ")
     answer = page.goto(ADDRESS + path)
     if first:
         link = page.locator("main table a").first
-        if not link.count():
-            return "nothing to open"
         answer = page.goto(ADDRESS + str(link.get_attribute("href")))
-    page.screenshot(path=target, full_page=full)
-    wide = page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
-    return f"{answer.status if answer else '?'}{' SCROLLS SIDEWAYS' if wide else ''}"
+    return answer.status if answer else 0
 
 
 @contextmanager
