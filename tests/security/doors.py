@@ -24,8 +24,11 @@ _LINKS = {
     "auth.invitation": ("acme", "invitation"),
     "auth.invitation_accept": ("acme", "invitation"),
     "auth.new_password": ("host", "recovery"),
-    "notifications.decide": ("acme", "decision"),
+    "auth.decide": ("acme", "decision"),
+    "auth.decide_now": ("acme", "decision"),
 }
+# Mail as it is read, in a frame that runs nothing: its policy is its own.
+FRAMED = {"host.mail_catcher_html", "host.record_letter", "organization.record_letter"}
 # Arguments that name no object: any value that the route takes.
 _WORDS = {"mode": "own"}
 
