@@ -4,6 +4,7 @@ import pytest
 from flask import Flask
 from sqlalchemy.orm import Session, scoped_session
 
+from portal.delivery import sweeping
 from portal.extensions import db
 from portal.identity.models import Organization
 from tests.cast import Cast, assemble
@@ -26,9 +27,11 @@ def cast(app: Flask, server: SmtpServer) -> Cast:
 
 @pytest.fixture
 def session(app: Flask, cast: Cast, server: SmtpServer) -> Iterator[scoped_session[Session]]:
-    """The database session of a context that stays open, with the cast in place."""
+    """The database session of a context that stays open, with the cast in place
+    and its events handled."""
     with app.app_context():
         allow(server)
+        sweeping.handle_events()
         yield db.session
 
 
