@@ -1,6 +1,8 @@
 """The attempts of a sending record as a reader may see them."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import select
 
@@ -8,24 +10,42 @@ from portal.delivery.models import Attempt, Delivery, Level
 from portal.extensions import db
 from portal.records.visibility import Route, route_of
 from portal.settings.models import SenderVersion
+from portal.smtp.causes import Cause
+
+# To an organization these are one: what answers, filters or is forbidden in the host's network
+# must not be told apart (the staged test keeps the same silence).
+_ALIKE = frozenset(
+    {
+        Cause.FORBIDDEN_DESTINATION,
+        Cause.CONNECT_TIMEOUT,
+        Cause.CONNECT_REFUSED,
+        Cause.UNREACHABLE,
+    }
+)
 
 
 @dataclass(frozen=True)
 class ShownAttempt:
-    """One attempt, and where it went as far as the reader may know."""
+    """One attempt as far as the reader may know: where it went, why it failed, how far it came."""
 
     attempt: Attempt
     route: Route
+    cause: str | None
+    phases: Sequence[Mapping[str, Any]]
 
 
 def shown(delivery: Delivery, *, at_host: bool) -> list[ShownAttempt]:
     """The attempts, the newest first. `at_host`: the host's side reads."""
     own = set() if at_host else _own_servers(delivery)
     rows = sorted(delivery.attempts, key=lambda attempt: attempt.number, reverse=True)
-    return [
-        ShownAttempt(row, route_of(row, level=_level(row, delivery, own), at_host=at_host))
-        for row in rows
-    ]
+    return [_shown(row, _level(row, delivery, own), at_host=at_host) for row in rows]
+
+
+def _shown(attempt: Attempt, level: Level | None, *, at_host: bool) -> ShownAttempt:
+    if not at_host and attempt.cause in _ALIKE:
+        return ShownAttempt(attempt, Route(None, None, None), Cause.UNREACHABLE.value, ())
+    route = route_of(attempt, level=level, at_host=at_host)
+    return ShownAttempt(attempt, route, attempt.cause, attempt.phases)
 
 
 def _level(attempt: Attempt, delivery: Delivery, own: set[str]) -> Level | None:

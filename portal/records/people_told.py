@@ -13,7 +13,7 @@ from portal.extensions import db
 from portal.identity.models import Membership, Role, User
 from portal.notifications.models import LeftOut
 
-MOST = 25
+MOST = 12
 
 
 @dataclass(frozen=True)

@@ -135,6 +135,7 @@ def _page(organization: Organization, found: Approval, form: DecisionForm) -> st
         state=approvals.state_now(found),
         mine=deciding.approver_of(found, guard.principal().user),
         decided=deciding.decision_of(found),
+        asked_by=deciding.asked_by(found),
         form=form,
         may_withdraw=_may_withdraw(found),
         everyone=people_told.everyone(organization.id, found.notification_id),

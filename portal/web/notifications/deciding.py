@@ -4,6 +4,7 @@ from flask import flash
 from flask_babel import gettext as _
 
 from portal.extensions import db
+from portal.identity import names
 from portal.identity.models import User
 from portal.notifications import approvals
 from portal.notifications.forms import DecisionForm
@@ -23,6 +24,12 @@ def approver_of(approval: Approval, user: User | None) -> Approver | None:
 def decision_of(approval: Approval) -> Approver | None:
     """The approver whose decision counts; None before there is one."""
     return next((one for one in approval.approvers if one.decision is not None), None)
+
+
+def asked_by(approval: Approval) -> str:
+    """The name of who asks: a person's, or the system's."""
+    known = str(approval.requester_id) if approval.requester_id else None
+    return names.of_users([known]).get(known or "") or approval.requested_by
 
 
 def decided(approver: Approver, form: DecisionForm) -> bool:

@@ -101,6 +101,7 @@ def _page(seat: Seat, token: str, form: DecisionForm) -> str:
         seat=seat,
         approval=seat.approver.approval,
         decided=deciding.decision_of(seat.approver.approval),
+        asked_by=deciding.asked_by(seat.approver.approval),
         form=form,
         wanted=Verdict(wanted) if wanted in list(Verdict) else None,
         brand_name=seat.organization.name,

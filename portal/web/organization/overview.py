@@ -6,7 +6,7 @@ from flask.typing import ResponseReturnValue
 from portal.identity import members
 from portal.identity.models import Organization
 from portal.identity.policy import Permission
-from portal.notifications import approvals, search
+from portal.notifications import search
 from portal.notifications.models import AlertStatus, ApprovalState
 from portal.notifications.search import AlertFilters, ApprovalFilters
 from portal.records import overview as reading
@@ -45,7 +45,6 @@ def overview(organization: Organization) -> ResponseReturnValue:
         approvals=search.approvals(
             organization, ApprovalFilters(ApprovalState.PENDING), limit=_FEW
         ).items,
-        state_now=approvals.state_now,
         is_alone=_is_alone(organization),
     )
 
