@@ -74,7 +74,7 @@ def email_address(field: str, value: str) -> str:
     Accepts .test, .local, .localhost and single-label domains: internal relays use them.
     """
     text = one_line(field, value, longest=254)
-    if not text:
+    if not text or "=?" in text:  # readers of mail decode such a word (RFC 2047), line breaks too
         raise Invalid.field(field, "Enter an email address, for example ann@example.com.")
     try:
         parsed = validate_email(

@@ -1,0 +1,45 @@
+"""Times are aware; ids sort by the time at which they were made."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import time_machine
+
+from portal import clock
+
+NOW = datetime(2026, 11, 21, 8, 0, 0, 123456, tzinfo=UTC)
+
+
+def test_now_is_aware_and_in_utc() -> None:
+    with time_machine.travel(NOW, tick=False):
+        assert clock.utcnow() == NOW
+    assert clock.utcnow().utcoffset() == timedelta(0)
+
+
+def test_ids_are_uuids_of_version_7_that_hold_their_time() -> None:
+    with time_machine.travel(NOW, tick=False):
+        made = clock.new_id()
+    assert made.version == 7
+    assert made.variant == uuid.RFC_4122
+    assert made.int >> 80 == int(NOW.timestamp() * 1000)
+
+
+def test_newer_ids_sort_after_older_ones_as_numbers_bytes_and_text() -> None:
+    made = []
+    with time_machine.travel(NOW, tick=False) as traveller:
+        for _ in range(100):
+            made.append(clock.new_id())
+            traveller.shift(timedelta(milliseconds=1))
+    assert made == sorted(made)
+    assert [one.bytes for one in made] == sorted(one.bytes for one in made)
+    assert [str(one) for one in made] == sorted(map(str, made))
+
+
+def test_ids_of_one_moment_differ() -> None:
+    with time_machine.travel(NOW, tick=False):
+        assert len({clock.new_id() for _ in range(10_000)}) == 10_000
+
+
+def test_durations_do_not_follow_the_wall_clock() -> None:
+    before = clock.monotonic()
+    assert clock.monotonic() >= before
