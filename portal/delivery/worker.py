@@ -90,8 +90,9 @@ class DeliveryWorker:
     def _keep_leases(self) -> None:
         if monotonic() - self._renewed < _RENEW_EVERY:
             return
-        row = db.session.get(Worker, self._name) or Worker(id=self._name)
-        row.heartbeat_at = utcnow()
+        now = utcnow()
+        row = db.session.get(Worker, self._name) or Worker(id=self._name, started_at=now)
+        row.heartbeat_at = now
         db.session.add(row)
         claims.renew(self._name, but=self._abandoned)
         self._renewed = monotonic()
