@@ -1,0 +1,412 @@
+"""Testing a sender: limits, the record of the mail, what a pass activates, what a secret is for."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select, update
+
+from portal.audit.log import OPERATOR, Actor, ActorType
+from portal.audit.models import AuditEntry
+from portal.clock import utcnow
+from portal.delivery import claims, sender_tests
+from portal.delivery.models import Delivery, Level, State
+from portal.delivery.report import Report
+from portal.delivery.sender_tests import TooManyTests
+from portal.extensions import db
+from portal.identity.models import Organization
+from portal.settings import effective, senders
+from portal.settings.models import PassedTest, TestRun, VersionState
+from portal.settings.scope import HOST, Scope
+from portal.settings.senders import Clear, Keep, Replace, SecretChange
+from portal.validation import Invalid
+from tests.cast import Cast
+from tests.delivering import allow, end_leases, take_turns
+from tests.smtp_server import SmtpServer, drop, reply
+
+PASSWORD = "seven blue lamps"
+CANARY = "canary-1b7e"
+
+
+@pytest.fixture
+def carol(cast: Cast) -> Actor:
+    """The Administrator of Globex: not of the host."""
+    return Actor(ActorType.USER, str(cast.carol.id), "192.0.2.7", cast.carol.name)
+
+
+def values(server: SmtpServer, **changes: Any) -> dict[str, Any]:
+    """A form as somebody fills it in for this server."""
+    return {
+        "display_name": "Globex",
+        "from_address": "new@globex.test",
+        "server": server.host,
+        "port": server.port,
+        "encryption": "starttls" if server.tls else "none",
+        "ca": server.ca if server.tls else "",
+        "authentication": "password" if server.auth else "none",
+        "username": "globex" if server.auth else "",
+        **changes,
+    }
+
+
+def run(
+    organization: Organization | None,
+    raw: dict[str, Any],
+    actor: Actor,
+    *,
+    secret: SecretChange | None = None,
+    name: str = "main",
+    to: str = "carol@globex.test",
+    check_only: bool = False,
+) -> Report:
+    sender = senders.find(Scope.of(organization), name)
+    change = secret or Clear()
+    return sender_tests.run(
+        organization,
+        sender,
+        raw,
+        name=name,
+        secret=change,
+        to=to,
+        check_only=check_only,
+        actor=actor,
+    )
+
+
+def rows(model: Any) -> int:
+    return db.session.scalar(select(func.count()).select_from(model)) or 0
+
+
+def the_record() -> Delivery:
+    db.session.rollback()
+    return db.session.scalars(select(Delivery)).one()
+
+
+def test_a_check_sends_nothing_and_leaves_no_record(
+    globex: Organization, carol: Actor, server: SmtpServer
+) -> None:
+    report = run(globex, values(server), carol, check_only=True)
+    assert report.passed
+    assert not report.sent
+    assert server.messages == []
+    assert rows(Delivery) == rows(PassedTest) == 0
+    assert rows(TestRun) == 1
+
+
+def test_a_test_mail_leaves_a_record_like_every_other_mail(
+    globex: Organization, carol: Actor, server: SmtpServer
+) -> None:
+    report = run(globex, values(server), carol)
+    assert report.passed
+    assert report.sent
+    record = the_record()
+    (message,) = server.messages
+    assert message.recipients == ("carol@globex.test",)
+    assert message.mail_from == "new@globex.test"
+    body = message.message.get_body(("plain",))
+    assert body and "Your mail server is configured successfully." in body.get_content()
+    assert message.message["Message-ID"] == record.message_id
+    assert (record.state, record.level, record.kind) == (
+        State.ACCEPTED,
+        Level.ORGANIZATION,
+        "mail.test",
+    )
+    assert record.organization_id == globex.id
+    assert record.requested_from == "192.0.2.7"
+    assert (record.lease_owner, record.dot_pending) == (None, False)
+    (attempt,) = record.attempts
+    assert attempt.outcome == "accepted"
+    assert [step["phase"] for step in attempt.phases][-1] == "dot"
+    assert not any("Password" in str(value) for value in vars(record).values())
+
+
+def test_a_test_of_a_host_sender_belongs_to_the_host(
+    acme: Organization, server: SmtpServer
+) -> None:
+    run(None, values(server), OPERATOR, name="another")
+    record = the_record()
+    assert (record.organization_id, record.level) == (None, Level.HOST)
+
+
+def test_a_refused_test_mail_has_failed_and_activates_nothing(
+    globex: Organization, carol: Actor, server: SmtpServer
+) -> None:
+    server.set_script(dot=[reply("554 5.7.1 spam")])
+    report = run(globex, values(server), carol)
+    assert not report.passed
+    record = the_record()
+    assert (record.state, record.reason, record.code) == (State.FAILED, "content_refused", 554)
+    assert record.attempts[0].outcome == "failed"
+    assert rows(PassedTest) == 0
+
+
+def test_a_test_mail_whose_answer_was_lost_is_unknown_and_not_sent_again(
+    globex: Organization, carol: Actor, server: SmtpServer
+) -> None:
+    server.set_script(dot=[drop()])
+    run(globex, values(server), carol)
+    record = the_record()
+    assert (record.state, record.reason) == (State.UNKNOWN, "lost_after_dot")
+    assert record.attempts[0].outcome == "unknown"
+    take_turns()
+    assert the_record().state is State.UNKNOWN
+    assert server.messages == []
+
+
+def test_a_test_whose_process_died_ends_as_unknown(
+    globex: Organization, carol: Actor, server: SmtpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Died(BaseException):
+        pass
+
+    def die(*_: object, **__: object) -> None:
+        raise Died
+
+    monkeypatch.setattr(sender_tests, "_finish", die)
+    with pytest.raises(Died):
+        run(globex, values(server), carol)
+    assert the_record().state is State.SENDING
+    end_leases()
+    claims.recover_expired()
+    take_turns()
+    assert (the_record().state, the_record().reason) == (State.UNKNOWN, "worker_lost")
+    assert the_record().attempts[0].outcome == "unknown"
+
+
+def test_a_pass_lets_the_same_values_be_saved_as_active(
+    globex: Organization, carol: Actor, server: SmtpServer
+) -> None:
+    raw = values(server)
+    run(globex, raw, carol, name="second")
+    scope = Scope.of(globex)
+    same = senders.save(scope, "second", raw, secret=Clear(), actor=carol)
+    assert same.version.state is VersionState.ACTIVE
+    other = senders.save(
+        scope, "third", raw | {"from_address": "x@globex.test"}, secret=Clear(), actor=carol
+    )
+    assert other.version.state is VersionState.DRAFT
+
+
+def test_a_pass_is_forgotten_after_half_an_hour(
+    globex: Organization, carol: Actor, server: SmtpServer
+) -> None:
+    raw = values(server)
+    run(globex, raw, carol, name="second")
+    db.session.execute(update(PassedTest).values(at=utcnow() - timedelta(minutes=31)))
+    saved = senders.save(Scope.of(globex), "second", raw, secret=Clear(), actor=carol)
+    assert saved.version.state is VersionState.DRAFT
+
+
+def test_a_check_is_no_pass(globex: Organization, carol: Actor, server: SmtpServer) -> None:
+    raw = values(server)
+    run(globex, raw, carol, name="second", check_only=True)
+    saved = senders.save(Scope.of(globex), "second", raw, secret=Clear(), actor=carol)
+    assert saved.version.state is VersionState.DRAFT
+
+
+def test_a_pass_of_one_organization_counts_in_no_other(
+    acme: Organization, globex: Organization, carol: Actor, server: SmtpServer
+) -> None:
+    raw = values(server)
+    run(globex, raw, carol, name="second")
+    saved = senders.save(Scope.of(acme), "second", raw, secret=Clear(), actor=carol)
+    assert saved.version.state is VersionState.DRAFT
+
+
+def draft(globex: Organization, carol: Actor, raw: dict[str, Any]) -> None:
+    senders.save(Scope.of(globex), "second", raw, secret=Clear(), actor=carol)
+    db.session.commit()
+
+
+def state_of_second(globex: Organization) -> VersionState:
+    sender = senders.find(Scope.of(globex), "second")
+    assert sender
+    return senders.shown_version(sender).state
+
+
+def test_a_stored_draft_that_passes_as_it_is_stored_sends_from_then_on(
+    globex: Organization, carol: Actor, server: SmtpServer
+) -> None:
+    draft(globex, carol, values(server))
+    assert state_of_second(globex) is VersionState.DRAFT
+    run(globex, {}, carol, name="second", secret=Keep())
+    db.session.rollback()
+    assert state_of_second(globex) is VersionState.ACTIVE
+
+
+def test_a_pass_of_other_values_leaves_the_stored_draft_a_draft(
+    globex: Organization, carol: Actor, server: SmtpServer
+) -> None:
+    draft(globex, carol, values(server))
+    run(globex, {"from_address": "x@globex.test"}, carol, name="second", secret=Keep())
+    db.session.rollback()
+    assert state_of_second(globex) is VersionState.DRAFT
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"server": "localhost"},
+        {"port": 2525},
+        {"encryption": "tls"},
+        {"ca": ""},
+        {"username": "somebody"},
+        {"domain": "CORP"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_stored_password_is_asked_for_again_where_it_would_go_elsewhere(
+    globex: Organization, carol: Actor, change: dict[str, Any]
+) -> None:
+    with SmtpServer(tls="starttls", auth={"globex": PASSWORD}) as server:
+        allow(server)
+        secret = Replace(PASSWORD)
+        senders.save(Scope.of(globex), "second", values(server), secret=secret, actor=carol)
+        db.session.commit()
+        before = server.connections
+        with pytest.raises(Invalid) as refused:
+            run(globex, change, carol, name="second", secret=Keep())
+        db.session.rollback()
+        assert [error.field for error in refused.value.errors] == ["password"]
+        assert (server.connections, server.auth_bytes) == (before, 0)
+        assert rows(Delivery) == rows(TestRun) == 0
+
+        assert run(globex, {}, carol, name="second", secret=Keep()).passed
+        assert [message.authenticated_as for message in server.messages] == ["globex"]
+
+
+def test_a_typed_password_is_in_no_report_record_or_audit(
+    globex: Organization, carol: Actor
+) -> None:
+    with SmtpServer(tls="starttls", auth={"globex": CANARY}) as server:
+        allow(server)
+        passed = run(globex, values(server), carol, secret=Replace(CANARY))
+        failed = run(globex, values(server), carol, secret=Replace(f"{CANARY}-wrong"))
+    assert passed.passed
+    assert not failed.passed
+    everything = [json.dumps(report.as_json(), default=str) for report in (passed, failed)]
+    everything += [str(vars(entry)) for entry in db.session.scalars(select(AuditEntry))]
+    for record in db.session.scalars(select(Delivery)):
+        everything += [str(vars(record)), *(str(vars(a)) for a in record.attempts)]
+    assert not [text for text in everything if CANARY in text]
+
+
+def test_three_refused_logins_bring_a_pause(globex: Organization, carol: Actor) -> None:
+    with SmtpServer(tls="starttls", auth={"globex": PASSWORD}) as server:
+        allow(server)
+        for _ in range(3):
+            run(globex, values(server), carol, secret=Replace("wrong"), check_only=True)
+        with pytest.raises(TooManyTests) as refused:
+            run(globex, values(server), carol, secret=Replace(PASSWORD), check_only=True)
+        db.session.rollback()
+        assert 0 < refused.value.retry_after <= 301
+        assert len([line for line in server.commands if line.startswith("AUTH")]) == 3
+
+        an_hour_passes()
+        assert run(globex, values(server), carol, secret=Replace(PASSWORD), check_only=True).passed
+
+
+def test_a_success_between_refused_logins_brings_no_pause(
+    globex: Organization, carol: Actor
+) -> None:
+    with SmtpServer(tls="starttls", auth={"globex": PASSWORD}) as server:
+        allow(server)
+        for password in ("wrong", "wrong", PASSWORD, "wrong", "wrong"):
+            run(globex, values(server), carol, secret=Replace(password), check_only=True)
+        assert len([line for line in server.commands if line.startswith("AUTH")]) == 5
+
+
+def an_hour_passes() -> None:
+    db.session.execute(update(TestRun).values(at=utcnow() - timedelta(hours=1)))
+    db.session.commit()
+
+
+@pytest.mark.parametrize("whose", ["actor", "scope"])
+def test_tests_are_limited_for_a_person_and_for_an_organization(
+    globex: Organization,
+    carol: Actor,
+    server: SmtpServer,
+    monkeypatch: pytest.MonkeyPatch,
+    whose: str,
+) -> None:
+    limit = {"actor": "_PER_ACTOR", "scope": "_PER_SCOPE"}[whose]
+    monkeypatch.setattr(sender_tests, limit, 2)
+    another = Actor(ActorType.USER, "another", "192.0.2.8", "Another")
+    for _ in range(2):
+        run(globex, values(server), carol, check_only=True)
+    before = server.connections
+    with pytest.raises(TooManyTests) as refused:
+        run(globex, values(server), carol, check_only=True)
+    db.session.rollback()
+    assert 0 < refused.value.retry_after <= 601
+    assert server.connections == before
+    if whose == "actor":
+        run(globex, values(server), another, check_only=True)
+    else:
+        with pytest.raises(TooManyTests):
+            run(globex, values(server), another, check_only=True)
+        db.session.rollback()
+    an_hour_passes()
+    assert run(globex, values(server), carol, check_only=True).passed
+
+
+def test_an_organization_sees_no_address_and_the_host_sees_all(
+    globex: Organization, carol: Actor, server: SmtpServer
+) -> None:
+    coarse = run(globex, values(server), carol, check_only=True)
+    full = run(None, values(server), OPERATOR, check_only=True, name="another")
+    told = [step.detail for step in coarse.steps if step.step in ("dns", "connect")]
+    assert told == ["", ""]
+    assert any("127.0.0.1" in step.detail for step in full.steps)
+
+
+def test_every_test_is_in_the_audit_with_the_domain_of_its_recipient_alone(
+    globex: Organization, carol: Actor, server: SmtpServer
+) -> None:
+    run(globex, values(server), carol, check_only=True)
+    run(globex, values(server), carol)
+    entries = db.session.scalars(
+        select(AuditEntry)
+        .where(AuditEntry.action.in_(("sender.checked", "sender.test_mail")))
+        .order_by(AuditEntry.id)
+    ).all()
+    assert [entry.action for entry in entries] == ["sender.checked", "sender.test_mail"]
+    assert {entry.organization_id for entry in entries} == {globex.id}
+    assert entries[1].changes == {"to_domain": {"after": "globex.test"}}
+
+
+@pytest.mark.parametrize("to", ["", "carol", "a@x.test, b@x.test", "a@x.test\nBcc: b@x.test"])
+def test_a_wrong_recipient_is_refused_before_anything_happens(
+    globex: Organization, carol: Actor, server: SmtpServer, to: str
+) -> None:
+    with pytest.raises(Invalid) as refused:
+        run(globex, values(server), carol, to=to)
+    db.session.rollback()
+    assert [error.field for error in refused.value.errors] == ["to"]
+    assert server.connections == 0
+    assert rows(TestRun) == 0
+
+
+def test_wrong_values_are_refused_before_anything_happens(
+    globex: Organization, carol: Actor, server: SmtpServer
+) -> None:
+    with pytest.raises(Invalid) as refused:
+        run(globex, values(server, port="70000", from_address="nobody"), carol)
+    db.session.rollback()
+    assert {error.field for error in refused.value.errors} == {"port", "from_address"}
+    assert rows(TestRun) == rows(Delivery) == 0
+
+
+def test_a_test_changes_nothing_of_the_sender_that_sends(
+    globex: Organization, carol: Actor, server: SmtpServer
+) -> None:
+    sender = senders.find(Scope.of(globex), "main")
+    assert sender
+    version = effective.version_of(sender, VersionState.ACTIVE)
+    before = (sender.revision, version and version.id)
+    run(globex, values(server, display_name="Another"), carol)
+    db.session.rollback()
+    version = effective.version_of(sender, VersionState.ACTIVE)
+    assert (sender.revision, version and version.id) == before
+    assert senders.find(HOST, "main") is None
