@@ -33,7 +33,8 @@ HOST, ACME, GLOBEX = "/host", "/organizations/acme", "/organizations/globex"
 # Who looks at which page; `{first}` opens the first link of the page's table.
 PAGES = {
     "rita@platform.test": [
-        f"{HOST}/overview", f"{HOST}/mail-settings", f"{HOST}/mail-settings/edit", f"{HOST}/senders",
+        f"{HOST}/overview", f"{HOST}/mail-settings", f"{HOST}/mail-settings/edit",
+        f"{HOST}/senders",
         f"{HOST}/senders/new", f"{HOST}/senders {{first}}", f"{HOST}/organizations",
         f"{HOST}/organizations/new", f"{HOST}/administrators", f"{HOST}/records",
         f"{HOST}/records {{first}}", f"{HOST}/delivery-engine", f"{HOST}/api-tokens",
