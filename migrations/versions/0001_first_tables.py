@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-21 10:59:46.425268
+Create Date: 2026-11-21 11:32:46.880784
 """
 
 from alembic import op
@@ -75,6 +75,15 @@ def upgrade():
     sa.PrimaryKeyConstraint('id', name=op.f('pk_passed_tests'))
     )
     op.create_index('ix_passed_tests_scope_digest', 'passed_tests', ['scope', 'digest'], unique=False)
+    op.create_table('rotated_tokens',
+    sa.Column('id', sa.Uuid(), nullable=False),
+    sa.Column('scope', sa.String(length=36), nullable=False),
+    sa.Column('key', sa.String(length=64), nullable=False),
+    sa.Column('sealed', sa.Text(), nullable=False),
+    sa.Column('expires_at', sa.DateTime(timezone=True), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_rotated_tokens')),
+    sa.UniqueConstraint('scope', 'key', name=op.f('uq_rotated_tokens_scope_key'))
+    )
     op.create_table('secret_drafts',
     sa.Column('id', sa.Uuid(), nullable=False),
     sa.Column('session_id', sa.String(length=64), nullable=False),
@@ -285,6 +294,7 @@ def upgrade():
     sa.Column('revision', sa.Integer(), nullable=False),
     sa.Column('enabled', sa.Boolean(), nullable=False),
     sa.Column('priority', sa.Integer(), nullable=False),
+    sa.Column('kinds', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('last_success_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('last_failure_at', sa.DateTime(timezone=True), nullable=True),
@@ -402,6 +412,12 @@ def upgrade():
     sa.Column('domain', sa.String(length=100), nullable=True),
     sa.Column('secret', sa.Text(), nullable=True),
     sa.Column('secret_set_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('client_id', sa.String(length=254), nullable=True),
+    sa.Column('token_url', sa.String(length=2000), nullable=True),
+    sa.Column('scope', sa.String(length=500), nullable=True),
+    sa.Column('refresh_token', sa.Text(), nullable=True),
+    sa.Column('refresh_token_given', sa.String(length=64), nullable=True),
+    sa.Column('client_secret_expires_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('allow_clear_login', sa.Boolean(), nullable=False),
     sa.Column('ehlo_name', sa.String(length=253), nullable=True),
     sa.Column('connect_timeout', sa.Integer(), nullable=False),
@@ -494,6 +510,7 @@ def downgrade():
     op.drop_index('ix_sender_test_runs_scope_at', table_name='sender_test_runs')
     op.drop_table('sender_test_runs')
     op.drop_table('secret_drafts')
+    op.drop_table('rotated_tokens')
     op.drop_index('ix_passed_tests_scope_digest', table_name='passed_tests')
     op.drop_table('passed_tests')
     op.drop_table('organizations')

@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from portal.audit import log as audit
 from portal.audit.log import Actor
 from portal.clock import new_id, utcnow
-from portal.delivery import identity
+from portal.delivery import identity, rotating
 from portal.delivery.claims import LEASE
 from portal.delivery.guards import guard_for
 from portal.delivery.models import (
@@ -79,7 +79,9 @@ def run(
     to = email_address("to", to)
     checked = senders.candidate(scope, sender, raw, secret=secret, actor=actor)
     test_run = _admit(scope, actor)
-    bundle = effective.bundle_from(scope, name, checked.values, checked.secret)
+    bundle = effective.bundle_from(
+        scope, name, checked.values, checked.secret, refresh_token=checked.refresh_token
+    )
     guard = guard_for(scope)
     record = content = None
     if not check_only:
@@ -88,7 +90,14 @@ def run(
     record_id = record.id if record else None
     run_id, sender_id = test_run.id, sender.id if sender else None
     db.session.commit()  # gives the connection back: the network may take its time
-    report = run_test(bundle, to=to, content=content, guard=guard, coarse=not actor.is_host)
+    report = run_test(
+        bundle,
+        to=to,
+        content=content,
+        guard=guard,
+        coarse=not actor.is_host,
+        rotated=rotating.of_candidate(scope, checked),
+    )
     _finish(
         scope,
         report,

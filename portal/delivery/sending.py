@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from portal import logs
 from portal.clock import monotonic, utcnow
-from portal.delivery import claims, identity, outbox, settling
+from portal.delivery import claims, identity, outbox, rotating, settling
 from portal.delivery.claims import Claim, LeaseLost
 from portal.delivery.guards import guard_for
 from portal.delivery.models import Attempt, Delivery, State
@@ -65,7 +65,12 @@ class Route:
         ):
             self.close()
         if self._session is None:
-            self._session = open_session(prepared.bundle, guard=prepared.guard, observer=self._ear)
+            self._session = open_session(
+                prepared.bundle,
+                guard=prepared.guard,
+                observer=self._ear,
+                rotated=rotating.of_sender(prepared.sender),
+            )
             self._bundle = prepared.bundle
         else:
             phases.reused()

@@ -43,18 +43,20 @@ def run_test(
     guard: Guard,
     coarse: bool,
     pause: Callable[[float], None] = time.sleep,
+    rotated: Callable[[str], None] | None = None,
 ) -> Report:
     """Opens a session and goes to the end: RSET after RCPT without content, else the final reply.
 
     `content` None checks the connection and sends nothing. `coarse` is for organizations: refused,
     filtered and forbidden give one answer after one time, without addresses; raw replies and the
     transcript are told only once the peer has proven by EHLO that it speaks SMTP. `pause` waits
-    so many seconds. Never raises for what a server does.
+    so many seconds; `rotated` stores the refresh token that takes the place of the bundle's. Never
+    raises for what a server does.
     """
     if coarse:
         bundle = replace(bundle, connect_timeout=min(bundle.connect_timeout, COARSE_CONNECT))
     watching = _Watching(clock.utcnow(), clock.monotonic())
-    outcome = _go(bundle, to, content, guard, watching)
+    outcome = _go(bundle, to, content, guard, watching, rotated)
     failure = None if isinstance(outcome, Accepted) else outcome.failure
     if coarse and failure and failure.cause in _ALIKE:
         return _nothing_there(bundle, content, watching, failure.phase, pause)
@@ -126,10 +128,15 @@ class _NotOpened:
 
 
 def _go(
-    bundle: Bundle, to: str, content: bytes | None, guard: Guard, watching: _Watching
+    bundle: Bundle,
+    to: str,
+    content: bytes | None,
+    guard: Guard,
+    watching: _Watching,
+    rotated: Callable[[str], None] | None,
 ) -> Outcome | _NotOpened:
     try:
-        session = open_session(bundle, guard=guard, observer=watching)
+        session = open_session(bundle, guard=guard, observer=watching, rotated=rotated)
         watching.tls = session.tls
         try:
             return _hand_over(session, bundle, to, content)

@@ -16,6 +16,7 @@ from portal.extensions import db
 from portal.identity.models import Organization, OrganizationState
 from portal.kinds import Category, Kind
 from portal.settings import binding
+from portal.settings.binding import Part
 from portal.settings.mail_rules import HOST_KEYS, IDENTITY_KEYS, ORGANIZATION_KEYS
 from portal.settings.models import MailSettings, Mode, Sender, SenderVersion, VersionState
 from portal.settings.scope import HOST, Scope
@@ -60,6 +61,7 @@ class Resolved:
     level: Origin
     from_name: str
     reply_to: str | None
+    version_id: uuid.UUID
     is_fallback: bool = False
 
 
@@ -149,10 +151,10 @@ def resolve(organization: Organization | None, kind: Kind) -> Resolved | NoSende
     Security mail (accounts belong to the host) always leaves by the host's sender with the
     host's identity, whatever the organization chose.
     """
-    chosen = choose(organization, is_security=kind.is_security)
+    chosen = routes(organization, kind)
     if isinstance(chosen, NoSender):
         return chosen
-    return resolve_sender(chosen, None if kind.is_security else organization)
+    return resolve_sender(chosen[0], None if kind.is_security else organization)
 
 
 def choose(organization: Organization | None, *, is_security: bool = False) -> Sender | NoSender:
@@ -174,8 +176,9 @@ def choose(organization: Organization | None, *, is_security: bool = False) -> S
 def routes(organization: Organization | None, kind: Kind) -> list[Sender] | NoSender:
     """Every sender that may carry this mail, in the order to try. Never empty.
 
-    The default; then, where it fails, the others of its scope by priority (failover); then, where
-    host and organization allow it, the host's for alerts and approvals (fallback).
+    Senders that name the kind or its category; the default; then, where it fails, the others of
+    its scope by priority (failover); then, where host and organization allow it, the host's for
+    alerts and approvals (fallback).
     """
     first = choose(organization, is_security=kind.is_security)
     if isinstance(first, NoSender):
@@ -186,7 +189,8 @@ def routes(organization: Organization | None, kind: Kind) -> list[Sender] | NoSe
         .order_by(Sender.priority, Sender.name)
     )
     active = [sender for sender in others if version_of(sender, VersionState.ACTIVE) is not None]
-    return [first, *active, *_fallback(organization, first, kind)]
+    own = sorted([first, *active], key=lambda sender: not _names(sender, kind))
+    return [*own, *_fallback(organization, first, kind)]
 
 
 def resolve_sender(sender: Sender, organization: Organization | None) -> Resolved | NoSender:
@@ -198,11 +202,19 @@ def resolve_sender(sender: Sender, organization: Organization | None) -> Resolve
     bundle = bundle_of(owner, sender, version)
     from_name, reply_to = as_whom(owner, version, organization)
     if not owner.is_host:
-        return Resolved(bundle, sender.id, Origin.ORGANIZATION, from_name, reply_to)
+        return Resolved(bundle, sender.id, Origin.ORGANIZATION, from_name, reply_to, version.id)
     stands_in = organization is not None and _mode_of(organization) is Mode.OWN
     if stands_in:
         reply_to = reply_to or _own_address(organization)
-    return Resolved(bundle, sender.id, Origin.HOST, from_name, reply_to, is_fallback=stands_in)
+    return Resolved(
+        bundle,
+        sender.id,
+        Origin.HOST,
+        from_name,
+        reply_to,
+        version.id,
+        is_fallback=stands_in,
+    )
 
 
 def as_whom(
@@ -217,25 +229,45 @@ def as_whom(
 
 
 def bundle_of(scope: Scope, sender: Sender, version: SenderVersion) -> Bundle:
-    """The whole bundle with its secret opened. Raises VaultError where it does not open here."""
+    """The whole bundle with its secrets opened. Raises VaultError where one does not open here."""
     values = values_of(version)
-    secret = (
-        binding.unseal(version.secret, scope=scope, sender_id=sender.id, values=values)
-        if version.secret
-        else None
-    )
+
+    def opened(sealed: str | None, part: Part) -> str | None:
+        if sealed is None:
+            return None
+        return binding.unseal(sealed, scope=scope, sender_id=sender.id, values=values, part=part)
+
     return bundle_from(
-        scope, sender.name, values, secret, version=f"{sender.name}/{version.number}"
+        scope,
+        sender.name,
+        values,
+        opened(version.secret, Part.SECRET),
+        refresh_token=opened(version.refresh_token, Part.REFRESH_TOKEN),
+        version=f"{sender.name}/{version.number}",
     )
 
 
 def bundle_from(
-    scope: Scope, name: str, values: SenderValues, secret: str | None, *, version: str | None = None
+    scope: Scope,
+    name: str,
+    values: SenderValues,
+    secret: str | None,
+    *,
+    refresh_token: str | None = None,
+    version: str | None = None,
 ) -> Bundle:
-    """A bundle of values that need not be stored."""
+    """A bundle of values that need not be stored, with the defaults of its authentication."""
     wanted = {field.name for field in dataclasses.fields(Bundle)}
     shared = {key: getattr(values, key) for key in VALUE_KEYS if key in wanted}
-    return Bundle(owner=scope.key, name=name, secret=secret, version=version, **shared)
+    shared |= {"token_url": values.token_url_or_default, "scope": values.scope_or_default}
+    return Bundle(
+        owner=scope.key,
+        name=name,
+        secret=secret,
+        refresh_token=refresh_token,
+        version=version,
+        **shared,
+    )
 
 
 def _host_sender() -> Sender | NoSender:
@@ -252,6 +284,10 @@ def _fallback(organization: Organization | None, first: Sender, kind: Kind) -> l
         return []
     stand_in = _host_sender()
     return [] if isinstance(stand_in, NoSender) else [stand_in]
+
+
+def _names(sender: Sender, kind: Kind) -> bool:
+    return kind.key in sender.kinds or kind.category.value in sender.kinds
 
 
 def _mode_of(organization: Organization) -> Mode:

@@ -75,6 +75,8 @@ class Sender(db.Model):
     revision: Mapped[int] = mapped_column(default=1)
     enabled: Mapped[bool] = mapped_column(default=True)
     priority: Mapped[int] = mapped_column(default=100)
+    # Keys of kinds, or categories, whose mail this sender carries before the default one.
+    kinds: Mapped[list[str]] = mapped_column(JsonColumn, default=list)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
     last_success_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     last_failure_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -90,10 +92,12 @@ class Sender(db.Model):
 
 
 class SenderVersion(db.Model):
-    """One state of a sender's bundle; written once, never changed but in its state and test.
+    """One state of a sender's bundle; written once, never changed but in its state, its test and
+    the refresh token that takes the place of an older one.
 
-    `secret` is sealed by the vault with the owner, the sender and the destination as context.
-    Timeouts are seconds, rates messages.
+    `secret` and `refresh_token` are sealed by the vault with the owner, the sender and the
+    destination as context. `refresh_token_given` is a keyed digest of the refresh token as a
+    person gave it, whatever has taken its place since. Timeouts are seconds, rates messages.
     """
 
     __tablename__ = "sender_versions"
@@ -121,6 +125,12 @@ class SenderVersion(db.Model):
     domain: Mapped[str | None] = mapped_column(String(100))
     secret: Mapped[str | None] = mapped_column(Text)
     secret_set_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    client_id: Mapped[str | None] = mapped_column(String(254))
+    token_url: Mapped[str | None] = mapped_column(String(2000))
+    scope: Mapped[str | None] = mapped_column(String(500))
+    refresh_token: Mapped[str | None] = mapped_column(Text)
+    refresh_token_given: Mapped[str | None] = mapped_column(String(64))
+    client_secret_expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     allow_clear_login: Mapped[bool] = mapped_column(default=False)
     ehlo_name: Mapped[str | None] = mapped_column(String(253))
     connect_timeout: Mapped[int] = mapped_column(default=10)
@@ -157,6 +167,23 @@ class TestRun(db.Model):
     actor: Mapped[str] = mapped_column(String(64))
     at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
     login_refused: Mapped[bool] = mapped_column(default=False)
+
+
+class RotatedToken(db.Model):
+    """The refresh token that a test of values that are not saved was given in place of the typed
+    one, which is worth nothing from then on; kept sealed for 30 minutes, so that Save stores it.
+
+    `key` is a keyed digest of the destination and of the token as it was typed.
+    """
+
+    __tablename__ = "rotated_tokens"
+    __table_args__ = (UniqueConstraint("scope", "key"),)
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
+    scope: Mapped[str] = mapped_column(String(36))
+    key: Mapped[str] = mapped_column(String(64))
+    sealed: Mapped[str] = mapped_column(Text)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class SecretDraft(db.Model):

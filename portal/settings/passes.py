@@ -26,21 +26,28 @@ _TESTED = (
     "domain",
     "from_address",
     "allow_clear_login",
+    "client_id",
+    "token_url",
+    "scope",
 )
 
 
-def remember(scope: Scope, values: SenderValues, secret: str | None) -> None:
+def remember(
+    scope: Scope, values: SenderValues, secret: str | None, given_token: str | None = None
+) -> None:
     """Note that this very bundle got the server's final 250."""
-    digest = binding.digest(scope, values, secret)
+    digest = binding.digest(scope, values, secret, given_token)
     db.session.add(PassedTest(scope=scope.key, digest=digest))
 
 
-def has_passed(scope: Scope, values: SenderValues, secret: str | None) -> bool:
-    """Whether this very bundle passed in the last 30 minutes."""
+def has_passed(
+    scope: Scope, values: SenderValues, secret: str | None, given_token: str | None = None
+) -> bool:
+    """Whether this very bundle passed in the last 30 minutes. `given_token`: `binding.given`."""
     found = db.session.scalar(
         select(PassedTest.id).where(
             PassedTest.scope == scope.key,
-            PassedTest.digest == binding.digest(scope, values, secret),
+            PassedTest.digest == binding.digest(scope, values, secret, given_token),
             PassedTest.at > utcnow() - _PASS_LASTS,
         )
     )
@@ -54,13 +61,15 @@ def is_proven(
     *,
     values: SenderValues,
     secret: str | None,
+    given_token: str | None = None,
 ) -> bool:
     """Whether nothing that needs a test differs from the version that sends.
 
-    The secret is compared too: one that a draft keeps may differ from the one that sends.
+    The secrets are compared too: one that a draft keeps may differ from the one that sends.
     """
     old = effective.values_of(active)
     same = all(getattr(old, key) == getattr(values, key) for key in _TESTED)
+    same = same and active.refresh_token_given == given_token
     return same and secret_of(scope, sender, active) == secret
 
 

@@ -7,11 +7,13 @@ import dataclasses
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 from cryptography import x509
 
+from portal.settings import oauth2_rules
 from portal.smtp.values import Authentication, Encryption
 from portal.validation import FieldError, Invalid, display_name, email_address, one_line
 
@@ -21,7 +23,11 @@ _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re
 
 @dataclass(frozen=True)
 class SenderValues:
-    """A sender's bundle without its secret. Timeouts are seconds; rates count messages."""
+    """A sender's bundle without its secrets. Timeouts are seconds; rates count messages.
+
+    `token_url` and `scope` None stand for the defaults of the authentication; the OAuth2 values
+    are None where it is none of OAuth2.
+    """
 
     display_name: str
     from_address: str
@@ -43,6 +49,10 @@ class SenderValues:
     per_day: int | None = None
     connections: int = 8
     messages_per_connection: int | None = None
+    client_id: str | None = None
+    token_url: str | None = None
+    scope: str | None = None
+    client_secret_expires_at: datetime | None = None
 
     @property
     def login_name(self) -> str:
@@ -50,7 +60,16 @@ class SenderValues:
         user = self.username or self.from_address
         return f"{self.domain}\\{user}" if self.domain else user
 
+    @property
+    def token_url_or_default(self) -> str | None:
+        return oauth2_rules.token_url_or_default(self.authentication, self.token_url)
 
+    @property
+    def scope_or_default(self) -> str | None:
+        return oauth2_rules.scope_or_default(self.authentication, self.scope)
+
+
+OAUTH2_KEYS = ("client_id", "token_url", "scope", "client_secret_expires_at")
 VALUE_KEYS = tuple(field.name for field in dataclasses.fields(SenderValues))
 _HOST_ONLY = {"allow_clear_login", "verify"}
 
@@ -76,7 +95,7 @@ def parse(
     ]
     if errors:
         raise Invalid(errors)
-    parsed = SenderValues(**values)
+    parsed = _without_what_is_not_spoken(SenderValues(**values))
     _check_together(parsed, base, at_host=at_host, by_host=by_host)
     return parsed
 
@@ -97,14 +116,23 @@ def _fill_port(raw: Mapping[str, Any], values: dict[str, Any], errors: list[Fiel
         values["port"] = USUAL_PORT[encryption]
 
 
+def _without_what_is_not_spoken(values: SenderValues) -> SenderValues:
+    if values.authentication.is_oauth2:
+        return values
+    return dataclasses.replace(
+        values, client_id=None, token_url=None, scope=None, client_secret_expires_at=None
+    )
+
+
 def _check_together(
     values: SenderValues, base: SenderValues | None, *, at_host: bool, by_host: bool
 ) -> None:
-    errors = []
-    if values.authentication not in (Authentication.NONE, Authentication.PASSWORD):
-        errors.append(
-            FieldError("authentication", "OAuth2 is not available yet; choose none or password.")
-        )
+    errors = oauth2_rules.errors_of(
+        values.authentication,
+        url=values.token_url,
+        client_id=values.client_id,
+        domain=values.domain,
+    )
     clear = values.encryption is Encryption.NONE
     asks_login = values.authentication is not Authentication.NONE
     if values.allow_clear_login and not by_host and not (base and base.allow_clear_login):
@@ -178,6 +206,24 @@ def _address(key: str, raw: Any) -> str:
 
 def _login(key: str, text: str) -> str:
     return one_line(key, text, longest=254)
+
+
+def _scope(key: str, text: str) -> str:
+    return one_line(key, text, longest=500)
+
+
+def _instant(key: str, raw: Any) -> datetime | None:
+    """A day or an instant (RFC 3339); without a zone it is UTC."""
+    if isinstance(raw, datetime):
+        return raw
+    text = _text(key, raw).strip()
+    if not text:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise Invalid.field(key, "Enter a day, for example 2027-05-31.") from None
 
 
 def _host_name(key: str, text: str) -> str:
@@ -274,4 +320,8 @@ _PARSERS: dict[str, Callable[[str, Any], Any]] = {
     "per_day": _maybe_whole(1, 100_000_000),
     "connections": _whole(1, 100),
     "messages_per_connection": _maybe_whole(1, 1_000_000),
+    "client_id": _optional(_login),
+    "token_url": _optional(oauth2_rules.token_url),
+    "scope": _optional(_scope),
+    "client_secret_expires_at": _instant,
 }

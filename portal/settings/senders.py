@@ -15,7 +15,8 @@ from portal.audit import log as audit
 from portal.audit.log import Actor
 from portal.clock import new_id, utcnow
 from portal.extensions import db
-from portal.settings import binding, changes, effective, passes, sender_rules
+from portal.settings import binding, changes, effective, own_fields, passes, sender_rules
+from portal.settings.binding import Part
 from portal.settings.candidates import (
     Candidate,
     Clear,
@@ -27,6 +28,7 @@ from portal.settings.candidates import (
 )
 from portal.settings.models import Sender, SenderVersion, VersionState
 from portal.settings.scope import Scope
+from portal.settings.sender_rules import SenderValues
 from portal.validation import FieldError, Invalid, Stale, one_line
 
 __all__ = ["Candidate", "Clear", "Keep", "Replace", "SecretChange", "candidate", "shown_version"]
@@ -90,18 +92,18 @@ def save(
         )
     if sender is not None:
         _lock(sender, revision)
-    checked = _checked(scope, sender, name, raw, secret, actor)
+    checked, own = _checked(scope, sender, name, raw, secret, actor)
     before = shown_version(sender) if sender else None
     sender = sender or _new_sender(scope, name, new_sender_id or new_id())
     renamed = _rename(scope, sender, name)
-    prioritised = _set_own_fields(sender, raw)
+    differs = own_fields.assign(sender, own)
     state, tested_at = _state_for(scope, sender, checked, activate)
-    if before is not None and _is_same(before, checked, state) and not renamed and not prioritised:
+    if before is not None and _is_same(before, checked, state) and not renamed and not differs:
         return Saved(sender, before, False)
     version = _write_version(scope, sender, checked, state, before)
     version.tested_at = tested_at
     _become(sender, version)
-    _record(scope, sender, before, version, checked, actor)
+    _record(scope, sender, before, version, checked, actor, differs)
     db.session.flush()
     return Saved(sender, version, True)
 
@@ -112,7 +114,7 @@ def activate(scope: Scope, sender: Sender, *, actor: Actor) -> None:
     if draft is None:
         return
     values, secret = effective.values_of(draft), passes.secret_of(scope, sender, draft)
-    passed = passes.has_passed(scope, values, secret)
+    passed = passes.has_passed(scope, values, secret, draft.refresh_token_given)
     if not passed and not actor.is_host:
         raise Invalid.field(
             "active", "Send a test mail first; only a system administrator may skip the test."
@@ -150,7 +152,7 @@ def delete(scope: Scope, sender: Sender, *, actor: Actor) -> None:
 
 def remember_pass(scope: Scope, checked: Candidate) -> None:
     """Note that this very bundle got the server's final 250."""
-    passes.remember(scope, checked.values, checked.secret)
+    passes.remember(scope, checked.values, checked.secret, checked.given_token)
 
 
 def _checked(
@@ -160,11 +162,16 @@ def _checked(
     raw: Mapping[str, Any],
     secret: SecretChange,
     actor: Actor,
-) -> Candidate:
+) -> tuple[Candidate, dict[str, Any]]:
     """Name and values judged together, so that every refusal is told at once."""
     errors: list[FieldError] = []
+    own: dict[str, Any] = {}
     try:
         _name(name)
+    except Invalid as refused:
+        errors += refused.errors
+    try:
+        own = own_fields.parse(raw)
     except Invalid as refused:
         errors += refused.errors
     try:
@@ -173,7 +180,7 @@ def _checked(
         raise Invalid([*errors, *refused.errors]) from None
     if errors:
         raise Invalid(errors)
-    return checked
+    return checked, own
 
 
 def _lock(sender: Sender, revision: int | None) -> None:
@@ -225,28 +232,21 @@ def _taken(name: str) -> Invalid:
     return Invalid.field("name", f"There is a sender named {name} already; choose another name.")
 
 
-def _set_own_fields(sender: Sender, raw: Mapping[str, Any]) -> bool:
-    """What belongs to the sender and not to a version of its bundle."""
-    changed = False
-    if "priority" in raw and raw["priority"] not in (None, ""):
-        text = str(raw["priority"]).strip()
-        if not text.isascii() or not text.isdigit() or not 0 <= int(text) <= 10_000:
-            raise Invalid.field("priority", "Enter a whole number from 0 to 10000.")
-        changed = sender.priority != int(text)
-        sender.priority = int(text)
-    return changed
-
-
 def _state_for(
     scope: Scope, sender: Sender, checked: Candidate, activate: bool | None
 ) -> tuple[VersionState, datetime | None]:
     """The state of the new version, and when what matters of its bundle passed a test."""
     active = effective.version_of(sender, VersionState.ACTIVE)
     proven = active is not None and passes.is_proven(
-        scope, sender, active, values=checked.values, secret=checked.secret
+        scope,
+        sender,
+        active,
+        values=checked.values,
+        secret=checked.secret,
+        given_token=checked.given_token,
     )
     tested_at = active.tested_at if active is not None and proven else None
-    passed = passes.has_passed(scope, checked.values, checked.secret)
+    passed = passes.has_passed(scope, checked.values, checked.secret, checked.given_token)
     if passed:
         tested_at = utcnow()
     if activate is None:
@@ -268,19 +268,24 @@ def _write_version(
     state: VersionState,
     before: SenderVersion | None,
 ) -> SenderVersion:
-    sealed = (
-        binding.seal(checked.secret, scope=scope, sender_id=sender.id, values=checked.values)
-        if checked.secret
-        else None
-    )
+    def sealed(secret: str | None, part: Part) -> str | None:
+        if not secret:
+            return None
+        return binding.seal(
+            secret, scope=scope, sender_id=sender.id, values=checked.values, part=part
+        )
+
+    has_one = bool(checked.secret or checked.refresh_token)
     kept = isinstance(checked.secret_change, Keep) and before is not None
     sender.revision += 1
     version = SenderVersion(
         organization_id=scope.organization_id,
         number=sender.revision,
         state=state,
-        secret=sealed,
-        secret_set_at=(before.secret_set_at if kept and before else utcnow()) if sealed else None,
+        secret=sealed(checked.secret, Part.SECRET),
+        refresh_token=sealed(checked.refresh_token, Part.REFRESH_TOKEN),
+        refresh_token_given=checked.given_token,
+        secret_set_at=(before.secret_set_at if kept and before else utcnow()) if has_one else None,
         **{key: getattr(checked.values, key) for key in sender_rules.VALUE_KEYS},
     )
     sender.versions.append(version)
@@ -297,7 +302,7 @@ def _become(sender: Sender, version: SenderVersion) -> None:
         elif version.state is VersionState.ACTIVE and other.state is VersionState.ACTIVE:
             other.state = VersionState.RETIRED
             # A retired version is history; its secret is not needed any more.
-            other.secret = None
+            other.secret = other.refresh_token = None
     if version.state is VersionState.ACTIVE:
         sender.consecutive_failures = 0
         sender.last_failure_cause = None
@@ -311,9 +316,10 @@ def _record(
     version: SenderVersion,
     checked: Candidate,
     actor: Actor,
+    own: dict[str, dict[str, Any]],
 ) -> None:
-    old = dataclasses.asdict(effective.values_of(before)) if before else {}
-    difference = audit.difference(old, dataclasses.asdict(checked.values))
+    old = _plain(effective.values_of(before)) if before else {}
+    difference = audit.difference(old, _plain(checked.values)) | own
     if isinstance(checked.secret_change, Replace):
         done = "replaced" if before and before.secret_set_at else "set"
         difference["secret"] = {"after": done}
@@ -321,6 +327,14 @@ def _record(
         difference["secret"] = {"after": "cleared"}
     difference["state"] = {"before": before and before.state, "after": version.state}
     _tell(scope, sender, "sender.changed" if before else "sender.created", actor, difference)
+
+
+def _plain(values: SenderValues) -> dict[str, Any]:
+    """As the log keeps them: times as text."""
+    return {
+        key: value.isoformat() if isinstance(value, datetime) else value
+        for key, value in dataclasses.asdict(values).items()
+    }
 
 
 def _tell(

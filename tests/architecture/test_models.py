@@ -20,6 +20,7 @@ HOST_TABLES = {
     "delivery_secrets": "reached through its delivery only",
     "passed_tests": "keyed by scope",
     "sender_test_runs": "keyed by scope",
+    "rotated_tokens": "keyed by scope",
     "secret_drafts": "of a sign-in session",
     "idempotent_answers": "keyed by scope",
 }

@@ -3,6 +3,7 @@
 import os
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from portal import config
@@ -29,6 +30,29 @@ def password(section: Section, folder: Path) -> str | None:
     return without_line_break(text(section, "password_file", folder)) if file else None
 
 
+@dataclass(frozen=True)
+class Given:
+    """The secrets of a sender that a file points to; `key` is the API's name of the secret."""
+
+    key: str | None = None
+    secret: str | None = field(default=None, repr=False)
+    refresh_token: str | None = field(default=None, repr=False)
+
+
+def of_sender(section: Section, folder: Path) -> Given:
+    """Raises Wrong where a file cannot be read, or where two secrets are given."""
+    found: dict[str, str | None] = {"password": password(section, folder)}
+    for key in ("client_secret", "private_key"):
+        found[key] = _from_file(section, f"{key}_file", folder)
+    given = [key for key, value in found.items() if value is not None]
+    if len(given) > 1:
+        message = f"Give one secret: {given[0]} or {given[1]}."
+        raise Wrong([section.problem(f"{given[1]}_file", message)])
+    token = _from_file(section, "refresh_token_file", folder)
+    key = given[0] if given else None
+    return Given(key, found[key] if key else None, token)
+
+
 def text(section: Section, key: str, folder: Path) -> str:
     """The content of the file that a key names. Raises Wrong."""
     path = folder / section.values[key]
@@ -45,6 +69,10 @@ def text(section: Section, key: str, folder: Path) -> str:
         what = "empty" if not found.strip() else "larger than 64 KiB"
         raise Wrong([section.problem(key, f"{path} is {what}.")])
     return found
+
+
+def _from_file(section: Section, key: str, folder: Path) -> str | None:
+    return without_line_break(text(section, key, folder)) if section.get(key) else None
 
 
 def without_line_break(content: str) -> str:

@@ -8,17 +8,19 @@ from portal.audit.log import OPERATOR
 from portal.cli.settings_file import secrets
 from portal.cli.settings_file.document import Section, Wrong
 from portal.cli.settings_file.places import located
+from portal.cli.settings_file.secrets import Given
 from portal.cli.settings_file.shape import NOT_YET
-from portal.settings import changes, senders
+from portal.settings import binding, changes, senders
 from portal.settings.models import Sender
+from portal.settings.own_fields import OWN_KEYS
 from portal.settings.scope import Scope
 from portal.settings.sender_rules import VALUE_KEYS
 from portal.settings.senders import Keep, Replace, SecretChange
 from portal.smtp.values import Authentication
 from portal.validation import Invalid
 
-_NAMES = {"ca": "ca_file", "password": "password_file"}
-_SPOKEN = (Authentication.NONE.value, Authentication.PASSWORD.value)
+_SECRETS = ("password", "client_secret", "private_key", "refresh_token")
+_NAMES = {"ca": "ca_file", **{key: f"{key}_file" for key in _SECRETS}}
 
 
 def apply_mail(scope: Scope, section: Section) -> list[str]:
@@ -46,7 +48,7 @@ def apply_senders(scope: Scope, sections: tuple[Section, ...], folder: Path) -> 
 def _apply_sender(scope: Scope, section: Section, existing: Sender | None, folder: Path) -> bool:
     _refuse_what_is_not_there(section)
     raw = _raw(section, folder)
-    given = secrets.password(section, folder)
+    given = secrets.of_sender(section, folder)
     with located(section, _NAMES):
         saved = senders.save(
             scope,
@@ -57,14 +59,17 @@ def _apply_sender(scope: Scope, section: Section, existing: Sender | None, folde
             sender=existing,
             activate=section.get("active") is not False,
         )
-    if given and saved.version.authentication is Authentication.NONE:
-        message = "There is a password, so write authentication: password as well."
+    is_given = given.key or given.refresh_token
+    if is_given and saved.version.authentication is Authentication.NONE:
+        message = "There is a secret of OAuth2, so write the authentication that it belongs to."
+        if given.key == "password":
+            message = "There is a password, so write authentication: password as well."
         raise Wrong([section.problem("authentication", message)])
     return saved.changed
 
 
 def _raw(section: Section, folder: Path) -> dict[str, Any]:
-    known = (*VALUE_KEYS, "priority")
+    known = (*VALUE_KEYS, *OWN_KEYS)
     raw = {key: value for key, value in section.values.items() if key in known}
     if section.get("ca_file"):
         raw["ca"] = secrets.text(section, "ca_file", folder)
@@ -72,16 +77,25 @@ def _raw(section: Section, folder: Path) -> dict[str, Any]:
 
 
 def _secret_change(
-    scope: Scope, existing: Sender | None, raw: Mapping[str, Any], given: str | None
+    scope: Scope, existing: Sender | None, raw: Mapping[str, Any], given: Given
 ) -> SecretChange:
-    """Keep a secret that is the stored one already, so that applying twice changes nothing."""
-    if given is None:
+    """Keep secrets that are the stored ones already, so that applying twice changes nothing.
+
+    A refresh token is known by what was given: another one may have taken its place since.
+    """
+    if given.key is None and given.refresh_token is None:
         return Keep()
+    new = Replace(given.secret, given.refresh_token, given.key)
     try:
         kept = senders.candidate(scope, existing, raw, secret=Keep(), actor=OPERATOR)
+        # Whether it is of the right kind is judged here as well.
+        senders.candidate(scope, existing, raw, secret=new, actor=OPERATOR)
     except Invalid:
-        return Replace(given)
-    return Keep() if kept.secret == given else Replace(given)
+        return new
+    same_token = given.refresh_token is None or (
+        binding.given(scope, given.refresh_token) == kept.given_token
+    )
+    return Keep() if given.secret in (None, kept.secret) and same_token else new
 
 
 def _refuse_what_is_not_there(section: Section) -> None:
@@ -90,8 +104,5 @@ def _refuse_what_is_not_there(section: Section) -> None:
         for key in NOT_YET
         if key in section.values
     ]
-    if section.get("authentication") not in (None, *_SPOKEN):
-        message = f"This version speaks {' and '.join(_SPOKEN)}."
-        problems.append(section.problem("authentication", message))
     if problems:
         raise Wrong(problems)

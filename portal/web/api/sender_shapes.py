@@ -8,9 +8,10 @@ from pydantic import BaseModel, Field
 from portal.settings import effective, overview, senders
 from portal.settings.models import Sender, VersionState
 from portal.settings.overview import Health
+from portal.settings.own_fields import OWN_KEYS
 from portal.settings.scope import Scope
 from portal.settings.sender_rules import VALUE_KEYS
-from portal.settings.senders import Keep, Replace, SecretChange
+from portal.settings.senders import Clear, Keep, Replace, SecretChange
 from portal.smtp.values import Authentication, Encryption
 from portal.validation import Invalid
 from portal.web.api.inputs import Input
@@ -18,29 +19,27 @@ from portal.web.api.times import ShownTime
 
 _FOR_FILES = (
     "Files and environment variables belong to files that an operator applies. Give the secret "
-    "itself as password, a certificate as ca (PEM text)."
+    "itself as password, client_secret, private_key or refresh_token, a certificate as ca (PEM)."
 )
-_NO_OAUTH = "OAuth2 is not available yet; choose authentication none or password."
 _LATER = "This is not available yet; leave it out."
+_SHOWN_ONLY = "This is shown only. Give the secret as password, client_secret or private_key."
 _LONGEST_SECRET = 10_000
 
 
 class SenderValuesInput(Input):
-    """The keys of a sender that are laid over the stored ones. `password` null clears it."""
+    """The keys of a sender that are laid over the stored ones. A secret that is null is cleared.
+
+    `password` belongs to authentication password, `client_secret` to OAuth2 client credentials
+    and, where the client has one, to a refresh token, `private_key` (PEM, or Google's key file)
+    to a service account. `token_url` and `scope` null stand for the provider's usual ones.
+    """
 
     refused: ClassVar[Mapping[str, str]] = {
         "_file": _FOR_FILES,
         "_env": _FOR_FILES,
-        "client_id": _NO_OAUTH,
-        "client_secret": _NO_OAUTH,
-        "token_url": _NO_OAUTH,
-        "scope": _NO_OAUTH,
-        "private_key": _NO_OAUTH,
-        "refresh_token": _NO_OAUTH,
         "allowed_from": _LATER,
-        "kinds": _LATER,
-        "secret": "Give the secret as password.",
-        "secret_set": "This is shown only. Give the secret as password.",
+        "secret": "Give the secret as password, client_secret or private_key.",
+        "secret_set": _SHOWN_ONLY,
     }
 
     display_name: str | None = None
@@ -64,27 +63,42 @@ class SenderValuesInput(Input):
     per_day: int | None = None
     connections: int | None = None
     messages_per_connection: int | None = None
+    client_id: str | None = None
+    token_url: str | None = None
+    scope: str | None = None
+    client_secret_expires_at: str | None = None
+    client_secret: str | None = None
+    private_key: str | None = None
+    refresh_token: str | None = None
 
     def values(self) -> dict[str, Any]:
         """The keys for the rules. Null stands for the default where there is one."""
         given = self.given()
         return {
             key: _DEFAULTS.get(key) if given[key] is None else given[key]
-            for key in (*VALUE_KEYS, "priority")
+            for key in (*VALUE_KEYS, *OWN_KEYS)
             if key in given
         }
 
     def secret_change(self) -> SecretChange:
-        """What to do with the stored secret. Raises Invalid for one that is no password."""
-        if "password" not in self.model_fields_set:
-            return Keep()
-        if self.password is None:
-            return senders.Clear()
-        if len(self.password) > _LONGEST_SECRET:
-            raise Invalid.field("password", "This is too long to be a password.")
-        return Replace(self.password)
+        """What to do with the stored secrets. Raises Invalid for ones that are none."""
+        given = [key for key in _SECRETS if key in self.model_fields_set]
+        for key in (*given, "refresh_token"):
+            if len(getattr(self, key) or "") > _LONGEST_SECRET:
+                raise Invalid.field(key, f"This is too long to be a {key.replace('_', ' ')}.")
+        if len(given) > 1:
+            raise Invalid.field(given[1], f"Give one secret: {given[0]} or {given[1]}.")
+        token = (self.refresh_token or "") if "refresh_token" in self.model_fields_set else None
+        if not given:
+            return Keep() if token is None else Replace(None, token)
+        (key,) = given
+        secret = getattr(self, key)
+        if secret is None and token is None and key != "client_secret":
+            return Clear()
+        return Replace(secret or "", token, given_as=key)
 
 
+_SECRETS = ("password", "client_secret", "private_key")
 _DEFAULTS: dict[str, Any] = {
     "encryption": "starttls",
     "authentication": "none",
@@ -94,6 +108,7 @@ _DEFAULTS: dict[str, Any] = {
     "command_timeout": 30,
     "connections": 8,
     "priority": 100,
+    "kinds": [],
 }
 
 
@@ -102,6 +117,7 @@ class SenderChange(SenderValuesInput):
 
     name: str | None = None
     priority: int | None = None
+    kinds: list[str] | None = None
     active: bool | None = None
 
 
@@ -148,7 +164,12 @@ class SenderShape(BaseModel):
     per_day: int | None
     connections: int
     messages_per_connection: int | None
+    client_id: str | None
+    token_url: str | None
+    scope: str | None
+    client_secret_expires_at: ShownTime | None
     priority: int
+    kinds: list[str]
     active: bool
     state: VersionState
     default: bool
@@ -161,8 +182,9 @@ class SenderShape(BaseModel):
         return cls(
             **{key: getattr(version, key) for key in VALUE_KEYS},
             name=sender.name,
-            secret_set=version.secret is not None,
+            secret_set=version.secret_set_at is not None,
             priority=sender.priority,
+            kinds=sender.kinds,
             active=version.state is VersionState.ACTIVE,
             state=version.state,
             default=default is not None and default.id == sender.id,

@@ -28,6 +28,7 @@ class SenderTestInput(SenderValuesInput):
     check_only: bool = False
     name: str | None = None
     priority: int | None = None
+    kinds: list[str] | None = None
     active: bool | None = None
 
 

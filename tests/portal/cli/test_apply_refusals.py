@@ -63,13 +63,25 @@ REFUSED: dict[str, tuple[str, str, str]] = {
     ),
     "a key that nothing acts on": (
         "ca_file:",
-        "kinds: [alert.raised], ca_file:",
-        "17: organizations[0].senders[0].kinds: This version does not act on this key yet.",
+        "allowed_from: [a@globex.test], ca_file:",
+        "17: organizations[0].senders[0].allowed_from: This version does not act on this key yet.",
     ),
-    "an authentication that is not spoken": (
+    "an authentication without what it needs": (
         "authentication: password",
-        "authentication: oauth2_client_credentials",
-        "17: organizations[0].senders[0].authentication: This version speaks none and password.",
+        "authentication: oauth2_client_credentials, client_id: portal",
+        "16: organizations[0].senders[0].token_url: Enter the token URL",
+    ),
+    "a secret of another authentication": (
+        "authentication: password",
+        "authentication: oauth2_client_credentials, client_id: portal, "
+        "token_url: https://login.test/token",
+        "17: organizations[0].senders[0].password_file: With authentication "
+        "oauth2_client_credentials the secret is called client_secret.",
+    ),
+    "a kind that is none": (
+        "ca_file:",
+        "kinds: [alarm], ca_file:",
+        "17: organizations[0].senders[0].kinds: There is no kind 'alarm'. Known: security, alert",
     ),
     "a secret file that is not there": (
         "password_file: globex.pw",

@@ -173,11 +173,6 @@ def test_a_pasted_authority_is_kept_and_what_is_none_is_refused() -> None:
     assert set(refused(ca=broken)) == {"ca"}
 
 
-@pytest.mark.parametrize("value", ["oauth2_client_credentials", "oauth2_refresh_token"])
-def test_an_authentication_that_is_not_there_yet_says_so(value: str) -> None:
-    assert set(refused(authentication=value)) == {"authentication"}
-
-
 @pytest.mark.parametrize(
     ("field", "value"),
     [

@@ -1,0 +1,57 @@
+"""What belongs to a sender itself and not to a version of its bundle: it counts at once and needs
+no test."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from portal.audit import log as audit
+from portal.kinds import BY_KEY, Category
+from portal.settings.models import Sender
+from portal.validation import FieldError, Invalid
+
+OWN_KEYS = ("priority", "kinds")
+KINDS = (*(category.value for category in Category), *BY_KEY)
+
+
+def parse(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The given ones of these keys, checked. Raises Invalid with every wrong one."""
+    values: dict[str, Any] = {}
+    errors: list[FieldError] = []
+    for key, check in (("priority", _priority), ("kinds", _kinds)):
+        if raw.get(key) in (None, ""):
+            continue
+        try:
+            values[key] = check(key, raw[key])
+        except Invalid as refused:
+            errors += refused.errors
+    if errors:
+        raise Invalid(errors)
+    return values
+
+
+def assign(sender: Sender, values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Set them; returns what changed, with before and after."""
+    before = {key: getattr(sender, key) for key in values}
+    for key, value in values.items():
+        setattr(sender, key, value)
+    return audit.difference(before, values)
+
+
+def _priority(key: str, raw: Any) -> int:
+    text = str(raw).strip()
+    sound = not isinstance(raw, bool) and re.fullmatch(r"[0-9]{1,9}", text, re.ASCII)
+    if not sound or int(text) > 10_000:
+        raise Invalid.field(key, "Enter a whole number from 0 to 10000.")
+    return int(text)
+
+
+def _kinds(key: str, raw: Any) -> list[str]:
+    """Without doubles, in the order of the registry, so that one choice has one spelling."""
+    if not isinstance(raw, list | tuple):
+        raise Invalid.field(key, "Give a list of kinds, for example alert or approval.requested.")
+    unknown = next((entry for entry in raw if entry not in KINDS), None)
+    if unknown is not None:
+        known = ", ".join(KINDS)
+        raise Invalid.field(key, f"There is no kind {str(unknown)[:100]!r}. Known: {known}.")
+    return [known for known in KINDS if known in raw]
