@@ -1,0 +1,133 @@
+"""Overviews and the delivery engine: one sentence, few numbers, and what to do next."""
+
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+
+from portal.audit.log import OPERATOR
+from portal.clock import utcnow
+from portal.delivery.models import State, Worker
+from portal.extensions import db
+from portal.settings import changes, senders
+from portal.settings.effective import default_sender
+from portal.settings.scope import HOST, Scope
+from tests.browser import Browser, Page
+from tests.cast import Cast, Person
+from tests.page_rules import text_of
+from tests.portal.records.records import organization_of, told
+from tests.portal.web.asking import ask
+
+
+def as_(app: Flask, person: Person) -> Browser:
+    visit = Browser(app)
+    visit.sign_in(person)
+    return visit
+
+
+def sentence(page: Page) -> str:
+    return text_of(page.root.query(".gp-fact-say")[0])
+
+
+def tile(page: Page, name: str) -> str:
+    (found,) = [
+        text_of(one.query(".gp-tile-value")[0])
+        for one in page.root.query(".gp-tile")
+        if text_of(one.query(".gp-tile-name")[0]) == name
+    ]
+    return found
+
+
+def a_worker(app: Flask) -> None:
+    with app.app_context():
+        db.session.add(Worker(id="mail-1:4711", heartbeat_at=utcnow()))
+        db.session.commit()
+
+
+def a_mail(app: Flask, cast: Cast, state: State) -> None:
+    with app.app_context():
+        delivery = told(cast.acme, "Disk full")[0]
+        delivery.state = state
+        if state is State.ACCEPTED:
+            delivery.accepted_at = delivery.created_at + timedelta(seconds=1)
+        db.session.commit()
+
+
+def test_a_quiet_host_says_that_mail_flows(app: Flask, cast: Cast) -> None:
+    a_worker(app)
+    page = as_(app, cast.rita).open("/host/overview")
+    assert sentence(page) == "Mail of 2 organizations flows. Nothing waits."
+    assert "1 inherit, 1 own, 0 off" in page.text
+
+
+def test_a_host_without_a_worker_says_so_first(app: Flask, cast: Cast) -> None:
+    page = as_(app, cast.rita).open("/host/overview")
+    assert sentence(page).startswith("No worker runs")
+    page = page.browser.open("/host/delivery-engine")
+    assert sentence(page).startswith("No worker has been heard of")
+
+
+def test_a_failing_sender_is_named_with_whose_it_is_and_what_waits(app: Flask, cast: Cast) -> None:
+    a_worker(app)
+    with app.app_context():
+        sender = default_sender(Scope.of(organization_of(cast.globex)))
+        assert sender is not None
+        sender.consecutive_failures, sender.last_failure_cause = 3, "auth_refused"
+        sender.last_failure_at = utcnow()
+        sender.next_probe_at = utcnow() + timedelta(minutes=4)
+        held = told(cast.globex, "Disk full")[0]
+        held.state, held.reason, held.sender_id = State.HELD, "sender_failing", sender.id
+        db.session.commit()
+    page = as_(app, cast.rita).open("/host/overview")
+    assert sentence(page).startswith("Globex has a failing sender. Held mail: 1")
+    assert "Sign-in refused" in page.text and tile(page, "Failing senders") == "1 of 2"
+    page = page.browser.open("/host/delivery-engine")
+    assert "Sign-in refused" in page.text and "next probe at" in page.text
+
+
+def test_a_new_host_is_told_the_next_steps(app: Flask, cast: Cast) -> None:
+    with app.app_context():
+        host = default_sender(HOST)
+        assert host is not None
+        senders.delete(HOST, host, actor=OPERATOR)
+        db.session.commit()
+    page = as_(app, cast.rita).open("/host/overview")
+    assert "no sender that is ready" in sentence(page)
+    assert page.follow("Give the platform a sender").path.endswith("/host/senders/new")
+
+
+def test_the_numbers_of_an_organization_are_its_own(app: Flask, cast: Cast) -> None:
+    for state in (State.ACCEPTED, State.ACCEPTED, State.FAILED, State.HELD):
+        a_mail(app, cast, state)
+    ask(app, cast.acme, cast.alice)
+    page = as_(app, cast.alice).open("/organizations/acme/overview")
+    assert (tile(page, "Accepted in 24 h"), tile(page, "Failed in 24 h")) == ("2", "1")
+    assert tile(page, "Waiting") == "2"
+    assert "Disk full" in page.text and "Release billing" in page.text
+    assert "platform’s server" in sentence(page)
+    page = as_(app, cast.carol).open("/organizations/globex/overview")
+    assert tile(page, "Accepted in 24 h") == "0" and "Disk full" not in page.text
+
+
+def test_a_member_sees_no_records_on_the_overview(app: Flask, cast: Cast) -> None:
+    a_mail(app, cast, State.FAILED)
+    page = as_(app, cast.bob).open("/organizations/acme/overview")
+    assert "Recent failures" not in page.text
+    assert not [a for a in page.root.query("a") if "/records" in (a.attrs["href"] or "")]
+
+
+def test_an_organization_without_a_sender_is_told_the_next_step(app: Flask, cast: Cast) -> None:
+    with app.app_context():
+        acme = organization_of(cast.acme)
+        changes.save_mail_settings(Scope.of(acme), {"mode": "own"}, actor=OPERATOR)
+        db.session.commit()
+    page = as_(app, cast.alice).open("/organizations/acme/overview")
+    assert "no default sender" in sentence(page)
+    assert page.follow("Set up a sender of your own").path.endswith("/senders")
+    assert "Set up a sender" not in as_(app, cast.bob).open("/organizations/acme/overview").text
+
+
+@pytest.mark.parametrize("path", ["/host/overview", "/host/delivery-engine", "/host/records"])
+def test_pages_of_the_host_are_for_system_administrators(app: Flask, cast: Cast, path: str) -> None:
+    as_(app, cast.alice).open(path, status=403)
+    as_(app, cast.rita).open("/organizations/acme/overview", status=403)
