@@ -1,42 +1,35 @@
 """Claim, lease and fence: two workers send nothing twice, and what a dead one held comes back."""
 
 import os
-import signal
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import create_engine, select, text
 
 from portal.clock import utcnow
-from portal.config import Config
 from portal.delivery import claims, sending, sweeping
 from portal.delivery.claims import Claim, LeaseLost
-from portal.delivery.models import AttemptOutcome, DeliverySecret, State, Worker
+from portal.delivery.models import DeliverySecret, State
 from portal.delivery.outbox import Addressee
 from portal.extensions import db
 from portal.identity.models import Organization
 from tests.cast import Cast
 from tests.delivering import (
     TEST_MAIL,
-    Gate,
     all_in,
     deliver,
     end_leases,
     enqueue,
     outcomes,
     record,
-    take_turns,
     until,
     worker_process,
     worker_thread,
 )
 from tests.ledger import Ledger
 from tests.smtp_server import SmtpServer, reply, then
-
-LOST = "worker_lost"
 
 
 @pytest.fixture
@@ -262,194 +255,3 @@ def begin_and_die(name: str) -> None:
     assert sending._begin(claimed)
     db.session.remove()
     claims.release_dead(name)
-
-
-def test_mail_killed_before_its_connection_goes_out_once(
-    globex: Organization, ledger: Ledger, server: SmtpServer
-) -> None:
-    """Three letters are claimed, the first hangs in DATA: two have no connection yet."""
-    server.set_script(data=[gate := Gate()])
-    ids = ledger.note(enqueue(globex, *map(ann, range(3))))
-    with worker_process() as process:
-        gate.wait()
-        kill(process.pid)
-        process.join()
-    assert server.messages == []
-    assert recover(process.pid) == 3
-    first, *others = sorted(map(record, ids), key=lambda one: -one.attempt_count)
-    assert [one.state for one in (first, *others)] == [State.QUEUED] * 3
-    assert (first.reason, first.recoveries) == ("recovered", 1)
-    assert [one.recoveries for one in others] == [0, 0]
-
-    gate.open()
-    take_turns()
-    assert sorted(map(outcomes, ids)) == [["accepted"], ["accepted"], ["recovered", "accepted"]]
-    assert not any(record(one).may_be_duplicate for one in ids)
-    assert len(server.messages) == 3
-    ledger.check(server)
-
-
-class Lock:
-    """Lets nobody write to the database, from another connection: a commit waits."""
-
-    def __init__(self, config: Config) -> None:
-        self._engine = create_engine(config.database_url, isolation_level="AUTOCOMMIT")
-        self._connection = self._engine.connect()
-        self._is_sqlite = config.is_sqlite
-
-    def __call__(self, _: Any) -> None:
-        begin = "BEGIN IMMEDIATE" if self._is_sqlite else "BEGIN"
-        self._connection.execute(text(begin))
-        if not self._is_sqlite:
-            self._connection.execute(text("LOCK TABLE deliveries IN ACCESS EXCLUSIVE MODE"))
-
-    def release(self) -> None:
-        self._connection.execute(text("ROLLBACK"))
-        self._connection.close()
-        self._engine.dispose()
-
-
-def test_a_kill_between_acceptance_and_commit_costs_one_marked_copy(
-    globex: Organization, ledger: Ledger, server: SmtpServer, config: Config
-) -> None:
-    lock = Lock(config)
-    server.set_script(dot=[then(lock, reply("250 2.0.0 taken"))])
-    (one,) = ledger.note(enqueue(globex, ann()))
-    with worker_process() as process:
-        server.wait_for_messages(1)
-        kill(process.pid)
-        process.join()
-    lock.release()
-    assert record(one).state is State.SENDING
-    assert record(one).dot_pending
-    recover(process.pid)
-    assert (record(one).state, record(one).reason) == (State.QUEUED, "recovered")
-
-    take_turns()
-    assert record(one).may_be_duplicate
-    assert outcomes(one) == ["unknown", "accepted"]
-    assert len({message.message["Message-ID"] for message in server.messages}) == 1
-    assert len(server.messages) == 2
-    ledger.check(server)
-
-
-def test_a_kill_between_acceptance_and_commit_leaves_other_kinds_to_a_person(
-    globex: Organization, ledger: Ledger, server: SmtpServer
-) -> None:
-    (one,) = ledger.note(enqueue(globex, ann(), kind="mail.test", data=TEST_MAIL))
-    (claimed,) = claims.claim("one", limit=1)
-    assert sending._begin(claimed)
-    claims.mark_dot(claimed)
-    assert claims.release_dead("one") == 1
-
-    take_turns()
-    assert (record(one).state, record(one).reason) == (State.UNKNOWN, LOST)
-    assert not record(one).may_be_duplicate
-    ledger.check(server)
-
-
-def test_a_second_unknown_is_not_followed_by_a_third_copy(
-    globex: Organization, ledger: Ledger
-) -> None:
-    (one,) = ledger.note(enqueue(globex, ann()))
-    for name in ("one", "two"):
-        (claimed,) = claims.claim(name, limit=1)
-        assert sending._begin(claimed)
-        claims.mark_dot(claimed)
-        claims.release_dead(name)
-    assert record(one).state is State.UNKNOWN
-    assert outcomes(one) == ["unknown", "unknown"]
-
-
-def test_a_kill_after_the_commit_costs_nothing(
-    globex: Organization, ledger: Ledger, server: SmtpServer
-) -> None:
-    ids = ledger.note(enqueue(globex, ann()))
-    with worker_process() as process:
-        until(all_in(State.ACCEPTED, ids))
-        kill(process.pid)
-        process.join()
-    assert recover(process.pid) == 0
-    take_turns()
-    assert len(server.messages) == 1
-    ledger.check(server)
-
-
-def test_a_worker_told_to_end_finishes_its_mail_and_gives_back_the_rest(
-    globex: Organization, ledger: Ledger, server: SmtpServer
-) -> None:
-    server.set_script(dot=[then(gate := Gate(), reply("250 2.0.0 taken"))])
-    ids = ledger.note(enqueue(globex, *map(ann, range(3))))
-    with worker_process() as process:
-        gate.wait()
-        process.terminate()
-        gate.open()
-        process.join()
-    assert process.exitcode == 0
-    assert len(server.messages) == 1
-    states = sorted(record(one).state.value for one in ids)
-    assert states == ["accepted", "queued", "queued"]
-    assert [record(one).lease_owner for one in ids] == [None] * 3
-    assert db.session.scalars(select(Worker.stopped_at)).one() is not None
-
-    take_turns()
-    assert [outcomes(one) for one in ids] == [["accepted"]] * 3
-    ledger.check(server)
-
-
-def test_a_worker_that_slept_past_its_lease_starts_no_final_dot(
-    globex: Organization, ledger: Ledger, server: SmtpServer
-) -> None:
-    server.set_script(data=[then(gate := Gate(), reply("354 go on"))])
-    (one,) = ledger.note(enqueue(globex, ann()))
-    with worker_process() as process:
-        gate.wait()
-        os.kill(process.pid or 0, signal.SIGSTOP)
-        end_leases()
-        assert claims.recover_expired() == 1
-        take_turns()
-        assert record(one).state is State.ACCEPTED
-        gate.open()
-        os.kill(process.pid or 0, signal.SIGCONT)
-        process.terminate()
-        process.join()
-    assert process.exitcode == 0
-    assert len(server.messages) == 1
-    assert outcomes(one) == ["recovered", "accepted"]
-    assert record(one).attempts[0].cause == LOST
-    assert not record(one).may_be_duplicate
-    ledger.check(server)
-
-
-def test_the_answer_to_a_worker_that_slept_past_its_lease_is_noted_and_overwrites_nothing(
-    globex: Organization, ledger: Ledger, server: SmtpServer
-) -> None:
-    server.set_script(dot=[then(gate := Gate(), reply("250 2.0.0 late"))])
-    (one,) = ledger.note(enqueue(globex, ann()))
-    with worker_process() as process:
-        gate.wait()
-        os.kill(process.pid or 0, signal.SIGSTOP)
-        end_leases()
-        assert claims.recover_expired() == 1
-        take_turns()
-        assert outcomes(one) == ["unknown", "accepted"]
-        gate.open()
-        server.wait_for_messages(2)
-        os.kill(process.pid or 0, signal.SIGCONT)
-        process.terminate()
-        process.join()
-    assert process.exitcode == 0
-    late, second = record(one).attempts
-    assert (late.outcome, late.reply) == (AttemptOutcome.ACCEPTED, "2.0.0 late")
-    assert record(one).reply == second.reply != late.reply
-    assert record(one).may_be_duplicate
-    ledger.check(server)
-
-
-def kill(pid: int | None) -> None:
-    os.kill(pid or 0, signal.SIGKILL)
-
-
-def recover(pid: int | None) -> int:
-    """What the supervisor does when a child has died."""
-    return claims.release_dead(claims.process_name(pid or 0))
