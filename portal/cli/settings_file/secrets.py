@@ -42,8 +42,8 @@ class Given:
 def of_sender(section: Section, folder: Path) -> Given:
     """Raises Wrong where a file cannot be read, or where two secrets are given."""
     found: dict[str, str | None] = {"password": password(section, folder)}
-    for key in ("client_secret", "private_key"):
-        found[key] = _from_file(section, f"{key}_file", folder)
+    for name in ("client_secret", "private_key"):
+        found[name] = _from_file(section, f"{name}_file", folder)
     given = [key for key, value in found.items() if value is not None]
     if len(given) > 1:
         message = f"Give one secret: {given[0]} or {given[1]}."
