@@ -15,7 +15,7 @@ from portal.kinds import BY_KEY
 from portal.settings import changes, effective, senders
 from portal.settings.effective import NoSender, NoSenderReason, Origin, Resolved
 from portal.settings.scope import HOST, Scope
-from portal.settings.senders import Replace
+from portal.settings.senders import Keep, Replace
 
 ALERT, INVITATION = BY_KEY["alert.raised"], BY_KEY["security.invitation"]
 HOST_SECRET, OWN_SECRET = "host secret", "own secret"
@@ -222,3 +222,27 @@ def test_a_scope_without_a_row_has_the_defaults(app: Flask, session: Any) -> Non
         True,
         False,
     )
+
+
+@pytest.mark.parametrize(
+    ("kinds", "first"),
+    [([], "main"), (["alert"], "other"), (["alert.raised"], "other"), (["approval"], "main")],
+)
+def test_a_sender_that_names_the_kind_goes_before_the_default(
+    session: Any, kinds: list[str], first: str
+) -> None:
+    organization = globex()
+    scope = Scope.of(organization)
+    changes.save_mail_settings(scope, {"mode": "own"}, actor=OPERATOR)
+    own_sender(scope)
+    own_sender(scope, "other")
+    other = senders.find(scope, "other")
+    senders.save(scope, "other", {"kinds": kinds}, secret=Keep(), actor=OPERATOR, sender=other)
+
+    routes = effective.routes(organization, ALERT)
+    resolved = effective.resolve(organization, ALERT)
+
+    assert isinstance(routes, list)
+    assert isinstance(resolved, Resolved)
+    assert resolved.bundle.name == routes[0].name == first
+    assert {sender.name for sender in routes} == {"main", "other"}
