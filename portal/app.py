@@ -86,7 +86,8 @@ def _bind_extensions(app: Flask, config: Config) -> None:
     babel.init_app(app, locale_selector=context.language, timezone_selector=context.timezone)
     limiter.init_app(app)
     mail.init_app(app)
-    login_manager.init_app(app)
+    # Templates ask the guard who is there: no page needs the database for a user of its own.
+    login_manager.init_app(app, add_context_processor=False)
     login_manager.user_loader(sessions.load)
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import joinedload
 
 from portal.extensions import db
 from portal.identity.models import Membership, Organization, OrganizationState, Role, User
+from portal.identity.policy import NOBODY
 from portal.settings import effective
 from portal.web import guard, navigation
 from portal.web.guard import declared_access
@@ -39,9 +40,16 @@ def register(app: Flask) -> None:
     app.context_processor(_common)
 
 
+def do_without_database() -> None:
+    """The page of this answer asks the database nothing: it is shown as to nobody."""
+    g.principal = NOBODY
+    g.has_no_database = True
+
+
 def _common() -> dict[str, Any]:
+    has_database = not g.get("has_no_database", False)
     values: dict[str, Any] = {
-        "platform_name": effective.platform_name(),
+        "platform_name": effective.platform_name() if has_database else effective.PRODUCT,
         "csrf_token": generate_csrf,
         "may": guard.may,
     }

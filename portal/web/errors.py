@@ -1,5 +1,6 @@
 """Errors as pages for people and as problem documents (RFC 9457) for systems."""
 
+import contextlib
 import uuid
 
 from flask import Flask, Response, g, jsonify, render_template, request
@@ -7,7 +8,13 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFError
 from sqlalchemy import select
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import (
+    DatabaseError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    SQLAlchemyError,
+)
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 from werkzeug.exceptions import HTTPException
 
@@ -16,7 +23,7 @@ from portal.extensions import db
 from portal.identity.models import Membership, Role, User
 from portal.validation import FieldError, Invalid, Stale
 from portal.vault import VaultError
-from portal.web import guard
+from portal.web import context, guard
 
 _log = logs.logger("web")
 
@@ -29,14 +36,18 @@ _API_DETAILS = {
     413: "The body is larger than 1 MiB. Send less at once.",
 }
 
+# Nobody can know whether the next try works: the database was restarted, is full or is locked.
+_AWAY = (OperationalError, InterfaceError, InternalError, PoolExhausted)
+
 
 def register(app: Flask) -> None:
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(CSRFError, _csrf)
     app.register_error_handler(Invalid, _invalid)
     app.register_error_handler(Stale, _stale)
-    for unavailable in (OperationalError, InterfaceError, PoolExhausted):
+    for unavailable in _AWAY:
         app.register_error_handler(unavailable, _database)
+    app.register_error_handler(DatabaseError, _damaged)
     app.register_error_handler(VaultError, _vault)
     app.register_error_handler(Exception, _unforeseen)
 
@@ -75,6 +86,10 @@ def refused_host() -> Response:
 
 def _http(error: HTTPException) -> ResponseReturnValue:
     status = error.code or 500
+    cause = getattr(error, "original_exception", None)
+    if isinstance(cause, _AWAY):
+        # It went away while another error was being answered.
+        return _database(cause)
     if error.response is not None:
         return error.response
     if _is_api():
@@ -118,7 +133,9 @@ def _stale(error: Stale) -> ResponseReturnValue:
 
 
 def _database(error: SQLAlchemyError) -> ResponseReturnValue:
-    db.session.rollback()
+    with contextlib.suppress(SQLAlchemyError):
+        db.session.rollback()
+    context.do_without_database()
     _log.error("database unavailable", kind=type(getattr(error, "orig", error)).__name__)
     answer = _answer(
         503,
@@ -127,6 +144,12 @@ def _database(error: SQLAlchemyError) -> ResponseReturnValue:
     )
     answer.headers["Retry-After"] = "5"
     return answer
+
+
+def _damaged(error: DatabaseError) -> ResponseReturnValue:
+    """The class itself stands for a file that is damaged or no database; those below it for what
+    we did wrong."""
+    return _database(error) if type(error) is DatabaseError else _unforeseen(error)
 
 
 def _vault(error: VaultError) -> ResponseReturnValue:

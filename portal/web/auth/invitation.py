@@ -23,7 +23,10 @@ def invitation(token: str) -> ResponseReturnValue:
     """New people set name and password here; others sign in and accept."""
     link = _found(token)
     if not invitations.needs_account(link):
-        return render_template("auth/invitation_accept.html", link=link, token=token)
+        visitor = guard.principal().user
+        return render_template(
+            "auth/invitation_accept.html", link=link, token=token, visitor=visitor
+        )
     form = AcceptForm(name=link.user.name if link.user else "")
     if form.validate_on_submit():
         try:
