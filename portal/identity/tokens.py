@@ -14,7 +14,7 @@ from portal.audit import log as audit
 from portal.audit.log import Actor
 from portal.clock import utcnow
 from portal.extensions import db
-from portal.identity.models import ApiToken, Organization, OrganizationState
+from portal.identity.models import ApiToken, Organization, OrganizationState, User
 from portal.identity.policy import Scope
 from portal.validation import Invalid, one_line
 
@@ -47,6 +47,7 @@ def create(
     if not name:
         raise Invalid.field("name", "Name the system that will use this token, for example ci.")
     organization_id = organization.id if organization else None
+    _lock(organization)
     if any(other.name == name and is_usable(other) for other in of(organization)):
         raise Invalid.field(
             "name", f"There is a token named {name}. Revoke it first, or choose another name."
@@ -128,6 +129,19 @@ def is_usable(token: ApiToken) -> bool:
         return False
     organization = token.organization
     return organization is None or organization.state is not OrganizationState.DELETED
+
+
+def _lock(organization: Organization | None) -> None:
+    """Let no one else make a token of this owner until this transaction ends: the name of one
+    that is in force is unique, that of an ended one is free, which no index can say.
+
+    PostgreSQL locks rows; on SQLite a transaction that may write is alone already.
+    """
+    if organization is not None:
+        rows = select(Organization.id).where(Organization.id == organization.id)
+    else:
+        rows = select(User.id).where(User.is_system_administrator).order_by(User.id)
+    db.session.execute(rows.with_for_update())
 
 
 def _checked(scopes: list[str]) -> list[str]:
