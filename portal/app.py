@@ -77,7 +77,7 @@ def _flask_settings(config: Config) -> dict[str, Any]:
 
 
 def _bind_extensions(app: Flask, config: Config) -> None:
-    config.data_dir.mkdir(parents=True, exist_ok=True)
+    config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     db.init_app(app)
     with app.app_context():
         database.prepare(db.engine)

@@ -81,7 +81,7 @@ def _remember(key_id: str) -> None:
 
 def _make_missing(config: Config) -> list[Path]:
     made = []
-    config.data_dir.mkdir(parents=True, exist_ok=True)
+    config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not config.encryption_keys:
         made.append((config.data_dir / _ENCRYPTION_FILE, ":".join(new_key())))
     if not config.secret_key:

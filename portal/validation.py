@@ -16,6 +16,10 @@ from email_validator import EmailNotValidError, validate_email
 _SUFFIX = ".test"
 
 
+# Readers of mail decode such a word (RFC 2047), and what it hides may be a line break.
+_ENCODED_WORD = re.compile(r"=\?[^?\s]+\?[bq]\?", re.IGNORECASE)
+
+
 @dataclass(frozen=True)
 class FieldError:
     """One refused value: the field by its contract name, and a sentence that holds the cure."""
@@ -50,6 +54,8 @@ def one_line(field: str, value: str, *, longest: int) -> str:
         raise Invalid.field(
             field, f"Remove the line break or control character (U+{ord(hidden):04X})."
         )
+    if _ENCODED_WORD.search(text):
+        raise Invalid.field(field, "Write the words as they are, without =?...?= around them.")
     if len(text) > longest:
         raise Invalid.field(
             field, f"Shorten this to {longest} characters or fewer; it has {len(text)}."

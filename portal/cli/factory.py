@@ -10,7 +10,7 @@ def make(config: Config | None = None) -> Flask:
     """The application. Raises ConfigError, also where the data folder cannot be used."""
     config = config or Config.from_environment()
     try:
-        config.data_dir.mkdir(parents=True, exist_ok=True)
+        config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as problem:
         raise ConfigError(
             f"PORTAL_DATA_DIR: {config.data_dir} cannot be used ({problem.strerror}). "

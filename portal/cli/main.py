@@ -1,5 +1,6 @@
 """The command `portal` and how its errors are told."""
 
+import os
 from typing import Any
 
 import click
@@ -27,6 +28,8 @@ class _Portal(click.Group):
     """Turns foreseen errors into one line; a stack would hide what to do."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        # Databases, mail and keys are nobody else's on this machine.
+        os.umask(0o077)
         try:
             return super().invoke(ctx)
         except ConfigError as problem:

@@ -20,6 +20,7 @@ from portal.letters.compose import BrokenLetter, compose
 from portal.letters.words import LINK_REMOVED
 from portal.settings import effective
 from portal.settings.effective import NoSender, NoSenderReason, Origin, Resolved
+from portal.smtp.headers import UnsafeMessage, unstructured
 from portal.smtp.message import make_message_id
 from portal.validation import Invalid
 from portal.vault import VaultError
@@ -149,7 +150,8 @@ class _Subjects:
                     identity=identity.of(self._organization, self._kind),
                     language=identity.known(language),
                 )
-            except BrokenLetter as problem:
+                unstructured("Subject", letter.subject)
+            except (BrokenLetter, UnsafeMessage) as problem:
                 raise Invalid.field("data", f"No letter can be written: {problem}") from None
             self._subjects[language] = letter.subject
         return self._subjects[language]

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from portal.audit import log as audit
 from portal.audit.log import Actor
-from portal.clock import utcnow
+from portal.clock import new_id, utcnow
 from portal.delivery.models import Delivery
 from portal.extensions import db
 from portal.identity.models import Organization
@@ -76,22 +76,30 @@ def parse_raise(
     )
 
 
-def raise_alert(organization: Organization, said: Raise, *, actor: Actor) -> Raised:
+def raise_alert(
+    organization: Organization,
+    said: Raise,
+    *,
+    actor: Actor,
+    new_alert_id: uuid.UUID | None = None,
+) -> Raised:
     """Store the alert and enqueue its mail; a repeat of one that still fires only counts.
 
-    Raises Invalid. The caller commits.
+    `new_alert_id` gives it this id, so that a form that is posted twice is known. Raises Invalid.
+    The caller commits.
     """
-    known = _open_alert(organization, said.dedupe_key)
+    alert_id = new_alert_id or new_id()
+    known = find(organization, alert_id) or _open_alert(organization, said.dedupe_key)
     if known is not None:
         return _repeat(known)
     try:
         with db.session.begin_nested():
-            alert = _store(organization, said, actor)
+            alert = _store(organization, said, actor, alert_id)
     except IntegrityError:
         # Its twin was stored a moment ago, in another process.
-        twin = _open_alert(organization, said.dedupe_key)
+        twin = find(organization, alert_id) or _open_alert(organization, said.dedupe_key)
         if twin is None:
-            raise
+            raise Invalid.field("title", "Open the form again and send it once more.") from None
         return _repeat(twin)
     payload, deliveries = telling.tell(
         organization,
@@ -168,9 +176,10 @@ def alert_url(organization: Organization, alert: Alert) -> str:
     return f"{base}/organizations/{organization.slug}/alerts/{alert.id}"
 
 
-def _store(organization: Organization, said: Raise, actor: Actor) -> Alert:
+def _store(organization: Organization, said: Raise, actor: Actor, alert_id: uuid.UUID) -> Alert:
     now = utcnow()
     alert = Alert(
+        id=alert_id,
         organization_id=organization.id,
         title=said.title,
         severity=said.severity,

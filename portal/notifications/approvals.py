@@ -12,10 +12,11 @@ from typing import Any
 
 from flask import current_app
 from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
 
 from portal.audit import log as audit
 from portal.audit.log import Actor
-from portal.clock import utcnow
+from portal.clock import new_id, utcnow
 from portal.database import rows_changed
 from portal.delivery import sweeping
 from portal.delivery.models import Delivery
@@ -106,12 +107,32 @@ def parse_request(
 
 
 def request_approval(
-    organization: Organization, asked: Request, *, actor: Actor, requester: User | None = None
+    organization: Organization,
+    asked: Request,
+    *,
+    actor: Actor,
+    requester: User | None = None,
+    new_approval_id: uuid.UUID | None = None,
 ) -> Requested:
-    """Store the approval and enqueue a letter to each approver. Raises Invalid. Caller commits."""
+    """Store the approval and enqueue a letter to each approver. Raises Invalid. Caller commits.
+
+    `new_approval_id` gives it this id, so that a form that is posted twice asks once.
+    """
+    approval_id = new_approval_id or new_id()
+    if (twin := find(organization, approval_id)) is not None:
+        return Requested(twin, ())
     people = people_of(organization)
     recipients = _approvers(people, asked.audience)
-    approval = _store(organization, asked, actor, _requester(people, asked, requester))
+    try:
+        with db.session.begin_nested():
+            asker = _requester(people, asked, requester)
+            approval = _store(organization, asked, actor, asker, approval_id)
+    except IntegrityError:
+        # Its twin was stored a moment ago, in another process.
+        if (twin := find(organization, approval_id)) is None:
+            message = "Open the form again and send it once more."
+            raise Invalid.field("title", message) from None
+        return Requested(twin, ())
     secrets = {chosen.person.user_id: new_secret() for chosen in recipients.chosen if chosen.person}
     for user_id, secret in secrets.items():
         db.session.add(
@@ -255,9 +276,14 @@ def decision_url(secret: str, verdict: Verdict) -> str:
 
 
 def _store(
-    organization: Organization, asked: Request, actor: Actor, requester: Person | None
+    organization: Organization,
+    asked: Request,
+    actor: Actor,
+    requester: Person | None,
+    approval_id: uuid.UUID,
 ) -> Approval:
     approval = Approval(
+        id=approval_id,
         organization_id=organization.id,
         title=asked.title,
         text=asked.text,

@@ -1,5 +1,6 @@
 """Forms of alerts, approvals and routing rules. They hold what was typed; capabilities judge it."""
 
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 
 from flask_babel import gettext as _
@@ -9,6 +10,7 @@ from wtforms import (
     BooleanField,
     DateField,
     Field,
+    HiddenField,
     RadioField,
     SelectField,
     SelectMultipleField,
@@ -19,6 +21,7 @@ from wtforms import (
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Optional, ValidationError
 
+from portal.clock import new_id
 from portal.identity.models import Role
 from portal.notifications.models import Severity, Verdict
 from portal.notifications.recipients import Person, parse_audience
@@ -88,6 +91,9 @@ def _addresses(description: str) -> TextAreaField:
 class ResourceForm(FlaskForm):
     """What it is about: a name and a link."""
 
+    # Names this opened form: what it makes gets it as id, so that a second post makes nothing new.
+    form_token = HiddenField(default=lambda: str(new_id()))
+
     resource_name = StringField(
         _l("Resource"),
         [Optional(), _is_one_line],
@@ -107,6 +113,14 @@ class ResourceForm(FlaskForm):
             (self.resource_name.data or "").strip() or None,
             (self.resource_url.data or "").strip() or None,
         )
+
+    @property
+    def token(self) -> uuid.UUID:
+        """Which opened form this is; a fresh one where it was tampered with."""
+        try:
+            return uuid.UUID(self.form_token.data or "")
+        except ValueError:
+            return new_id()
 
 
 class AudienceForm(FlaskForm):

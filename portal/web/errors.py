@@ -1,6 +1,7 @@
 """Errors as pages for people and as problem documents (RFC 9457) for systems."""
 
 import contextlib
+import re
 import uuid
 
 from flask import Flask, Response, g, jsonify, render_template, request
@@ -26,6 +27,9 @@ from portal.vault import VaultError
 from portal.web import context, guard
 
 _log = logs.logger("web")
+# What a form that came too late gives back to be copied, in bytes.
+_COPIED_BYTES = 100_000
+_HIDDEN_INPUT = re.compile(r"password|secret|token|revision|^act$", re.IGNORECASE)
 
 # What a system should know where the framework's own words are for people with a browser.
 _API_DETAILS = {
@@ -94,7 +98,13 @@ def _http(error: HTTPException) -> ResponseReturnValue:
         return error.response
     if _is_api():
         return _api_answer(error, status)
-    return _answer(status, error.name, error.description or error.name)
+    if status == 401 and (request.content_length or 0) <= _COPIED_BYTES:
+        return _signed_out()
+    answer = _answer(status, error.name, error.description or error.name)
+    if status == 413:
+        # The rest of the body is never read, so nothing else can follow on this connection.
+        answer.headers["Connection"] = "close"
+    return answer
 
 
 def _api_answer(error: HTTPException, status: int) -> Response:
@@ -108,6 +118,17 @@ def _api_answer(error: HTTPException, status: int) -> Response:
         if name in ("Allow", "Retry-After"):
             answer.headers[name] = value
     return answer
+
+
+def _signed_out() -> Response:
+    """A form that came after its session had ended: what was typed comes back, to be copied."""
+    typed = {
+        name: value
+        for name, value in request.form.items()
+        if value.strip() and not _HIDDEN_INPUT.search(name)
+    }
+    page = render_template("errors/signed_out.html", typed=typed)
+    return Response(page, 401)
 
 
 def _csrf(error: CSRFError) -> ResponseReturnValue:

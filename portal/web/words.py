@@ -109,6 +109,8 @@ KINDS: Mapping[str, str] = {
     "approval.approved": _l("Approval approved"),
     "approval.rejected": _l("Approval rejected"),
     "mail.test": _l("Test mail"),
+    "mail.sender_failing": _l("Sender failing"),
+    "mail.sender_recovered": _l("Sender recovered"),
 }
 
 REASONS: Mapping[str, str] = {
@@ -136,6 +138,9 @@ REASONS: Mapping[str, str] = {
     "cancelled": _l("Cancelled by a person"),
     "render": _l("The letter could not be written"),
     "organization_deleted": _l("The organization was deleted"),
+    "letter_does_not_open": _l("The key that opens this letter's links is missing"),
+    "lease_lost": _l("Another worker took over"),
+    "failover": _l("Another sender takes over"),
     "recovered": _l("Taken back from a process that stopped"),
     "worker_lost": _l("The process stopped after the final dot; it may have arrived"),
     "parked": _l("Set aside: it stopped a worker three times"),

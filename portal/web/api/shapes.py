@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from portal.delivery.models import Attempt, AttemptOutcome, Delivery, Level, State
+from portal.delivery.models import AttemptOutcome, Delivery, Level, State
 from portal.identity.models import Organization, OrganizationState
 from portal.notifications import approvals
 from portal.notifications.models import (
@@ -17,6 +17,8 @@ from portal.notifications.models import (
     Severity,
     Verdict,
 )
+from portal.records import attempts
+from portal.records.attempts import ShownAttempt
 from portal.records.visibility import route_of
 from portal.web.api.times import ShownTime
 
@@ -105,14 +107,13 @@ class AttemptShape(BaseModel):
     outcome: AttemptOutcome | None
 
     @classmethod
-    def of(cls, row: Attempt, *, level: Level | None, at_host: bool) -> "AttemptShape":
-        route = route_of(row, level=level, at_host=at_host)
+    def of(cls, shown: ShownAttempt) -> "AttemptShape":
         same = cls.model_fields.keys() - {"server", "ip", "reply"}
         return cls(
-            **{name: getattr(row, name) for name in same},
-            server=route.server,
-            ip=route.ip,
-            reply=route.reply,
+            **{name: getattr(shown.attempt, name) for name in same},
+            server=shown.route.server,
+            ip=shown.route.ip,
+            reply=shown.route.reply,
         )
 
 
@@ -124,8 +125,8 @@ class DeliveryDetail(DeliveryShape):
         return cls(
             **cls.values(row, organization=organization, at_host=at_host),
             attempts=[
-                AttemptShape.of(attempt, level=row.level, at_host=at_host)
-                for attempt in row.attempts
+                AttemptShape.of(attempt)
+                for attempt in reversed(attempts.shown(row, at_host=at_host))
             ],
         )
 

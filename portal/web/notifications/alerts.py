@@ -57,7 +57,9 @@ def alert_new(organization: Organization) -> ResponseReturnValue:
     if form.validate_on_submit():
         try:
             actor = guard.principal().actor
-            raised = alerts.raise_alert(organization, _said(form), actor=actor)
+            raised = alerts.raise_alert(
+                organization, _said(form), actor=actor, new_alert_id=form.token
+            )
             target = _url(organization, raised.alert)
             db.session.commit()
         except Invalid as invalid:

@@ -65,6 +65,7 @@ def approval_new(organization: Organization) -> ResponseReturnValue:
                 _asked(form),
                 actor=guard.principal().actor,
                 requester=guard.principal().user,
+                new_approval_id=form.token,
             )
             target = url_of(organization, requested.approval)
             db.session.commit()
