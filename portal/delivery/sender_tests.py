@@ -37,9 +37,9 @@ from portal.settings.models import Sender, TestRun, VersionState
 from portal.settings.scope import Scope
 from portal.settings.senders import Candidate, Clear, Keep, SecretChange
 from portal.smtp.causes import Cause
-from portal.smtp.message import build_message, make_message_id
+from portal.smtp.message import UnsafeMessage, build_message, make_message_id
 from portal.smtp.values import Bundle
-from portal.validation import email_address
+from portal.validation import Invalid, email_address
 
 _KIND = BY_KEY["mail.test"]
 _WINDOW = timedelta(minutes=10)
@@ -85,7 +85,11 @@ def run(
     guard = guard_for(scope)
     record = content = None
     if not check_only:
-        record, content = _begin(organization, bundle, to=to, actor=actor)
+        try:
+            record, content = _begin(organization, bundle, to=to, actor=actor)
+        except UnsafeMessage as problem:
+            message = f"No mail can be written with these values: {problem}"
+            raise Invalid.field("from_address", message) from None
     _audit(scope, name, actor, to=to, check_only=check_only)
     record_id = record.id if record else None
     run_id, sender_id = test_run.id, sender.id if sender else None
