@@ -187,7 +187,7 @@ def test_no_byte_of_a_secret_reaches_a_changed_destination(
             "scope": "everything",
             "authentication": "oauth2_client_credentials",
         }[field]
-        with pytest.raises(Invalid, match="again|Enter the client secret"):
+        with pytest.raises(Invalid, match=r"again|Enter the client secret"):
             attempt(act, raw | {field: changed})
         db.session.rollback()
         assert evil_tokens.bytes_received == evil_tokens.connections == 0
