@@ -2,6 +2,7 @@
 under the same names. `raw` gives the values as those want them."""
 
 import uuid
+from datetime import datetime, time
 from typing import Any
 
 from flask_babel import lazy_gettext as _l
@@ -19,6 +20,7 @@ from wtforms import (
 from wtforms.fields.choices import SelectChoice
 
 from portal.clock import new_id
+from portal.settings import providers
 from portal.settings.mail_rules import IDENTITY_KEYS
 from portal.settings.models import MailSettings, Mode
 from portal.settings.sender_rules import USUAL_PORT, VALUE_KEYS, SenderValues
@@ -27,6 +29,8 @@ from portal.smtp.values import Authentication, Encryption
 _OFF = {"autocomplete": "off"}
 _LANGUAGES = [SelectChoice("en", "English"), SelectChoice("zh", "简体中文")]
 _HIDDEN_KEYS = {"verify", "allow_clear_login"}
+# Beside `password`; none of them ever stands in a page.
+SECRET_FIELDS = ("client_secret", "private_key", "refresh_token")
 
 
 class ActForm(FlaskForm):
@@ -104,6 +108,13 @@ class OrganizationMailForm(_IdentityForm):
         return values | ({"fallback": bool(self.fallback.data)} if with_fallback else {})
 
 
+class _SecretArea(TextAreaField):
+    """A secret of many lines; like a password it is never written into the page again."""
+
+    def _value(self) -> str:
+        return ""
+
+
 class SenderForm(FlaskForm):
     """A sender, new or stored. `form_token` names this opened form: a new sender gets it as id,
     so that a second post of the same form is known, and a typed secret is kept under it."""
@@ -111,6 +122,7 @@ class SenderForm(FlaskForm):
     form_token = HiddenField()
     revision = HiddenField()
     encryption_was = HiddenField()
+    provider = SelectField(_l("Mail provider"))
     from_address = EmailField(_l("From address"), render_kw=_OFF)
     display_name = StringField(_l("Display name"), render_kw=_OFF)
     name = StringField(_l("Name"), render_kw=_OFF)
@@ -129,12 +141,27 @@ class SenderForm(FlaskForm):
         _l("Authentication"),
         choices=[
             SelectChoice(Authentication.PASSWORD.value, _l("Password or authorization code")),
+            SelectChoice(
+                Authentication.OAUTH2_CLIENT_CREDENTIALS.value,
+                _l("OAuth2 client credentials (Microsoft 365)"),
+            ),
+            SelectChoice(
+                Authentication.OAUTH2_SERVICE_ACCOUNT.value, _l("OAuth2 service account (Google)")
+            ),
+            SelectChoice(Authentication.OAUTH2_REFRESH_TOKEN.value, _l("OAuth2 refresh token")),
             SelectChoice(Authentication.NONE.value, _l("None (trusted relay)")),
         ],
     )
     username = StringField(_l("User name"), render_kw=_OFF)
     domain = StringField(_l("Domain"), render_kw=_OFF)
     password = PasswordField(_l("Password or authorization code"))
+    client_id = StringField(_l("Client id"), render_kw=_OFF)
+    token_url = StringField(_l("Token URL"), render_kw={"spellcheck": "false", **_OFF})
+    scope = StringField(_l("Scope"), render_kw={"spellcheck": "false", **_OFF})
+    client_secret = PasswordField(_l("Client secret"))
+    client_secret_expires_at = StringField(_l("Client secret expires"), render_kw=_OFF)
+    private_key = _SecretArea(_l("Private key"), render_kw={"spellcheck": "false", "rows": 3})
+    refresh_token = PasswordField(_l("Refresh token"))
     secret_act = RadioField(
         _l("Stored password"),
         choices=[
@@ -173,6 +200,10 @@ class SenderForm(FlaskForm):
         text = self.revision.data or ""
         return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
 
+    def __init__(self, **more: Any) -> None:
+        super().__init__(**more)
+        self.offer_providers()
+
     def raw(self, *, at_host: bool, by_host: bool) -> dict[str, Any]:
         """The keys that this person may set."""
         values = {key: self[key].data for key in (*VALUE_KEYS, "priority") if key in self}
@@ -180,7 +211,16 @@ class SenderForm(FlaskForm):
             values.pop("allow_clear_login")
         if at_host:
             values["verify"] = not self.any_certificate.data
+        if str(self.authentication.data).startswith("oauth2_"):
+            values["domain"] = None  # its field is of no use there, and is not seen
         return values
+
+    def offer_providers(self) -> None:
+        """Every preset; the first choice goes by the From address."""
+        self.provider.choices = [
+            SelectChoice("", _l("By the From address")),
+            *(SelectChoice(provider.key, provider.name) for provider in providers.all()),
+        ]
 
     def let_port_follow(self) -> bool:
         """Without script: a port that is empty, or the usual one of the encryption before, becomes
@@ -236,4 +276,7 @@ def _stored(settings: MailSettings, default_sender: str | None) -> dict[str, Any
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, datetime):
+        whole_day = value.time() == time(0)
+        return value.date().isoformat() if whole_day else value.isoformat()
     return "" if value is None else str(value)

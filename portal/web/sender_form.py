@@ -13,14 +13,14 @@ from portal.delivery import backlog, sender_tests
 from portal.delivery.report import Report
 from portal.delivery.sender_tests import TooManyTests
 from portal.extensions import db
-from portal.settings import drafts, effective, overview, senders
+from portal.settings import effective, overview, senders
 from portal.settings.drafts import DraftKey
 from portal.settings.forms import SenderForm, new_sender_data, sender_data
 from portal.settings.models import Sender, VersionState
-from portal.settings.senders import Clear, Keep, Replace, SecretChange
+from portal.settings.senders import SecretChange
 from portal.smtp.values import Encryption, Phase
 from portal.validation import Invalid, Stale, one_line
-from portal.web import guard, settings_pages
+from portal.web import guard, sender_presets, sender_secrets, settings_pages
 from portal.web.forms import put_errors
 from portal.web.settings_pages import Place
 
@@ -67,6 +67,8 @@ def answer(place: Place, sender: Sender | None) -> ResponseReturnValue:
     act = request.form.get("act", "save")
     if "repair" in request.form:
         return _repair(editing, request.form["repair"])
+    if act == "preset":
+        return _preset(editing)
     if act in ("check", "send"):
         return _test(editing, check_only=act == "check")
     if act == "cancel":
@@ -102,22 +104,11 @@ class _Editing:
         return self.form.name.data or ""
 
     def secret(self) -> SecretChange:
-        """What the form says about the secret; Clear, which a sign-in refuses, where none came."""
-        typed = self.form.password.data or ""
-        if self.form.authentication.data == "none" or self.form.secret_act.data == "clear":
-            return Clear()
-        if typed:
-            return Replace(typed)
-        kept = drafts.typed(self.key)
-        if self.form.secret_act.data in (None, "keep"):
-            return Replace(kept) if kept else Keep()
-        return Clear()
+        return sender_secrets.change_of(self.form, self.key)
 
     def keep_typed(self) -> None:
-        """Keep a secret that was just typed while the page comes back; commits."""
-        if self.form.password.data and self.form.secret_act.data != "clear":
-            drafts.keep(self.key, self.form.password.data)
-            self.form.secret_act.data = "keep"
+        """Keep secrets that were just typed while the page comes back; commits."""
+        sender_secrets.keep(self.form, self.key)
         db.session.commit()
 
     def page(self, status: int = 200) -> ResponseReturnValue:
@@ -188,6 +179,13 @@ def _wait(editing: _Editing, seconds: int) -> ResponseReturnValue:
     return response
 
 
+def _preset(editing: _Editing) -> ResponseReturnValue:
+    """Fill in what the provider documents; nothing is saved, and what was typed stays."""
+    editing.notes = [sender_presets.fill(editing.form)]
+    editing.keep_typed()
+    return editing.page()
+
+
 def _repair(editing: _Editing, repair: str) -> ResponseReturnValue:
     """Put the change that a report offered into the form; nothing is saved."""
     encryption, _colon, rest = repair.partition(":")
@@ -209,7 +207,7 @@ def _repair(editing: _Editing, repair: str) -> ResponseReturnValue:
 
 
 def _cancel(editing: _Editing) -> ResponseReturnValue:
-    drafts.drop(editing.key)
+    sender_secrets.drop(editing.key)
     target = _after_cancel(editing)
     db.session.commit()
     return redirect(target, 303)
@@ -230,7 +228,7 @@ def _save(editing: _Editing, *, activate: bool | None) -> ResponseReturnValue:
             revision=editing.form.opened_revision if editing.sender else None,
             new_sender_id=editing.form.token,
         )
-        drafts.drop(editing.key)
+        sender_secrets.drop(editing.key)
         target = editing.place.url("sender", sender_id=saved.sender.id)
         said = _said(saved)
         db.session.commit()
@@ -298,7 +296,9 @@ def _shown(editing: _Editing) -> Mapping[str, Any]:
         "waiting": backlog.waiting_on(place.scope, sender) if sender else 0,
         "secret_by": _who_set_secret(place, sender),
         "is_advanced": _is_advanced(editing.form),
-        "typed_kept": drafts.typed(editing.key) is not None,
+        "kept": (kept := sender_secrets.kept(editing.key)),
+        "typed_kept": bool(kept),
+        "provider": sender_presets.chosen(editing.form),
         "report": _without_presets(editing.report),
         "problem": _problem(editing),
         "stale": editing.stale,
@@ -317,7 +317,7 @@ def _is_advanced(form: SenderForm) -> bool:
 
 
 def _who_set_secret(place: Place, sender: Sender | None) -> str | None:
-    if sender is None or not senders.shown_version(sender).secret:
+    if sender is None or senders.shown_version(sender).secret_set_at is None:
         return None
     return settings_pages.who_changed(place, sender.id, "secret")
 
@@ -328,6 +328,8 @@ def _problem(editing: _Editing) -> tuple[str, str] | None:
     if failure is None:
         return None
     field = _FIELD_OF_STEP.get(Phase(failure.step))
+    if field == "password":
+        field = sender_secrets.field_of(editing.form)
     label = f"{editing.form[field].label.text}: " if field else ""
     return f"{label}{failure.say}", f"#{field}" if field else "#report"
 

@@ -8,7 +8,7 @@ from flask_babel import gettext as _
 
 from portal.delivery import backlog
 from portal.extensions import db
-from portal.settings import changes, effective, overview, senders
+from portal.settings import authorities, changes, effective, overview, senders
 from portal.settings.forms import ActForm
 from portal.settings.models import Sender, VersionState
 from portal.validation import Invalid
@@ -38,7 +38,8 @@ def shown(place: Place, sender: Sender) -> ResponseReturnValue:
         "settings/sender.html",
         place=place,
         sender=sender,
-        version=senders.shown_version(sender),
+        version=(version := senders.shown_version(sender)),
+        authorities=authorities.described(version.ca),
         active=effective.version_of(sender, VersionState.ACTIVE),
         draft=effective.version_of(sender, VersionState.DRAFT),
         health_now=overview.health_of(sender),
