@@ -64,9 +64,16 @@ def reading_only(reads_only: bool) -> None:
 
 def engine_options(database_url: str) -> dict[str, Any]:
     """Options for SQLAlchemy's create_engine."""
+    # An error names its statement and not the values: they are people's addresses and letters.
+    common = {"hide_parameters": True}
     if database_url.startswith("sqlite"):
-        return {"connect_args": {"timeout": 5, "check_same_thread": False}}
-    return {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 20, "pool_timeout": 5}
+        return common | {"connect_args": {"timeout": 5, "check_same_thread": False}}
+    return common | {
+        "pool_pre_ping": True,
+        "pool_size": 10,
+        "max_overflow": 20,
+        "pool_timeout": 5,
+    }
 
 
 def prepare(engine: Engine) -> None:

@@ -184,7 +184,9 @@ def _vault(error: VaultError) -> ResponseReturnValue:
 def _unforeseen(error: Exception) -> ResponseReturnValue:
     db.session.rollback()
     number = uuid.uuid4().hex[:12]
-    _log.error("unforeseen", number=number, path=request.path, exc_info=error)
+    # The rule and not the path: what stands in the path may be a link's secret.
+    route = request.url_rule.rule if request.url_rule else None
+    _log.error("unforeseen", number=number, route=route, exc_info=error)
     return _answer(
         500, _("Something went wrong here"), _("It was logged under number %(n)s.", n=number)
     )
