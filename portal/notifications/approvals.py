@@ -247,22 +247,6 @@ def state_now(approval: Approval) -> ApprovalState:
     return approval.state
 
 
-def latest(
-    organization: Organization,
-    *,
-    state: ApprovalState | None = None,
-    before: uuid.UUID | None = None,
-    limit: int = 50,
-) -> list[Approval]:
-    """Newest first, at most `limit`; `before` is the id of the last one of the page before."""
-    wanted = select(Approval).where(Approval.organization_id == organization.id)
-    if state is not None:
-        wanted = wanted.where(Approval.state == state)
-    if before is not None:
-        wanted = wanted.where(Approval.id < before)
-    return list(db.session.scalars(wanted.order_by(Approval.id.desc()).limit(limit)))
-
-
 def approval_url(organization: Organization, approval: Approval) -> str:
     """The approval's page, which asks for sign-in."""
     base = current_app.extensions["config"].base_url
