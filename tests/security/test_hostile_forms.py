@@ -13,14 +13,14 @@ from tests.security import who_may
 from tests.security.doors import FRAMED, Door, all_doors, owner_of
 from tests.security.world import Caller, Who, World
 
-# `<gp7x` must never come back as markup, 1337 never as the result of a template, X-Gp7 never as a
+# `<gp7x` must never come back as markup, 9999999999997 never as the result of a template, X-Gp7 never as a
 # header.
 HOSTILE: Mapping[str, str] = {
     "a line break": "x\r\nX-Gp7: 1\r\n\r\n<gp7x>",
     "a Unicode line break": "x\u2028X-Gp7: 1\u2029\x85<gp7x>",
     "100,000 characters": "x" * 100_000,
     "HTML": "\"'><gp7x onload=alert(1)></textarea></title><gp7x><!--",
-    "Liquid and Jinja": "{{ 7 | times: 191 }}{{ 7 * 191 }}{% include '/etc/passwd' %}{% raw %}",
+    "Liquid and Jinja": "{{ 7 | times: 1428571428571 }}{{ 7 * 1428571428571 }}{% include '/etc/passwd' %}{% raw %}",
     "emoji": "💥👩‍👩‍👧‍👦\U000e0041",
     "direction": "\u202egnihtyna\u202c\u2066x",
     "NUL": "x\0y",
@@ -90,7 +90,7 @@ def test_every_page_is_sound_with_what_was_stored(world: World) -> None:
         answer = caller.call("GET", _address(world, door, caller))
         assert answer.status_code < 500, f"{door}: {answer.status_code}"
         if answer.mimetype == "text/html" and answer.status_code != 303:
-            assert "<gp7x" not in answer.text and "1337" not in answer.text, str(door)
+            assert "<gp7x" not in answer.text and "9999999999997" not in answer.text, str(door)
             found = broken(world.app, answer, parse(answer))
             # Code that somebody typed is shown as they typed it.
             problems += [f"{door}: {problem}" for problem in found if "shines" not in problem]
@@ -108,7 +108,9 @@ def _send(form: Found, values: Mapping[str, str], what: str) -> Found:
         client.set_cookie("gatepost", cookie.value)
     where = f"{form.caller.who}: {form.action}: {what}"
     assert answer.status_code < 500, f"{where}: {answer.status_code}: {answer.text[-300:]}"
-    assert "<gp7x" not in answer.text and "1337" not in answer.text, f"{where} comes back as markup"
+    assert "<gp7x" not in answer.text and "9999999999997" not in answer.text, (
+        f"{where} comes back as markup"
+    )
     assert "X-Gp7" not in answer.headers, f"{where} comes back as a header"
     if answer.status_code != 303:
         return form

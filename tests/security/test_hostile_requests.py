@@ -160,7 +160,7 @@ def test_odd_headers_break_nothing(world: World, headers: Mapping[str, str]) -> 
         "%2e%2e",
         "%3Cgp7x%3E",
         "%F0%9F%92%A5",
-        "{{7*191}}",
+        "{{7*1428571428571}}",
         "x" * 5_000,
         "-1",
         "ACME",
@@ -176,7 +176,7 @@ def test_an_odd_address_leads_nowhere(world: World, piece: str, nothing_changes:
             path = _with_piece(world, door, caller, name, piece)
             answer = caller.call(door.method, path)
             assert answer.status_code < 500, f"{door}: {path[:200]}: {answer.status_code}"
-            assert "<gp7x>" not in answer.text and "1337" not in answer.text, str(door)
+            assert "<gp7x>" not in answer.text and "9999999999997" not in answer.text, str(door)
             assert "X-Gp7" not in answer.headers, str(door)
 
 
