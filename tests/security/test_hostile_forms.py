@@ -13,14 +13,15 @@ from tests.security import who_may
 from tests.security.doors import FRAMED, Door, all_doors, owner_of
 from tests.security.world import Caller, Who, World
 
-# `<gp7x` must never come back as markup, 9999999999997 never as the result of a template, X-Gp7 never as a
-# header.
+# `<gp7x` must never come back as markup, 9999999999997 never as the result of a template, X-Gp7
+# never as a header.
 HOSTILE: Mapping[str, str] = {
     "a line break": "x\r\nX-Gp7: 1\r\n\r\n<gp7x>",
     "a Unicode line break": "x\u2028X-Gp7: 1\u2029\x85<gp7x>",
     "100,000 characters": "x" * 100_000,
     "HTML": "\"'><gp7x onload=alert(1)></textarea></title><gp7x><!--",
-    "Liquid and Jinja": "{{ 7 | times: 1428571428571 }}{{ 7 * 1428571428571 }}{% include '/etc/passwd' %}{% raw %}",
+    "Liquid and Jinja": "{{ 7 | times: 1428571428571 }}{{ 7 * 1428571428571 }}"
+    "{% include '/etc/passwd' %}{% raw %}",
     "emoji": "💥👩‍👩‍👧‍👦\U000e0041",
     "direction": "\u202egnihtyna\u202c\u2066x",
     "NUL": "x\0y",
