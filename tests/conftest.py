@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session, scoped_session
 from portal import keys
 from portal.app import create_app
 from portal.config import Config
+from portal.database import reading_only
 from portal.extensions import db
 from portal.identity import passwords
 from tests.browser import Browser
@@ -43,6 +44,12 @@ def cheap_passwords() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(passwords, "hasher", PasswordHasher(1, 8, 1))
         yield
+
+
+@pytest.fixture(autouse=True)
+def as_in_a_fresh_thread() -> None:
+    """A page that an earlier test opened may have left this thread marked as one that only reads."""
+    reading_only(False)
 
 
 @pytest.fixture(scope="session")
