@@ -48,7 +48,7 @@ def cheap_passwords() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def as_in_a_fresh_thread() -> None:
-    """A page that an earlier test opened may have left this thread marked as one that only reads."""
+    """A page that an earlier test opened may have left this thread marked as one that reads."""
     reading_only(False)
 
 
