@@ -25,6 +25,10 @@ from portal.smtp.headers import (
 __all__ = ["UnsafeMessage", "build_message", "make_message_id"]
 
 
+# In angle brackets; of the wider grammar of RFC 5322 only what is never folded or quoted.
+MESSAGE_ID = re.compile(r"<[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,200}@[A-Za-z0-9._:\[\]-]{1,255}>")
+
+
 def make_message_id(from_address: str | None, base_host: str) -> str:
     """A Message-ID in angle brackets, in the domain of From, else at the portal's own host.
 
@@ -63,7 +67,7 @@ def build_message(
         mailbox("From", from_name, from_address),
         mailbox("To", "", to_address),
         unstructured("Subject", subject),
-        _date(date),
+        date_field(date),
         _ids("Message-ID", (message_id,)),
         b"Auto-Submitted: auto-generated\r\n",
     ]
@@ -82,22 +86,22 @@ def build_message(
     return built
 
 
-_MESSAGE_ID = re.compile(r"<[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,200}@[A-Za-z0-9._:\[\]-]{1,255}>")
+def date_field(date: datetime) -> bytes:
+    """The Date field with its line end. Raises UnsafeMessage for a time without a zone."""
+    if date.tzinfo is None:
+        raise UnsafeMessage("Date", "the time has no time zone")
+    return f"Date: {format_datetime(date)}\r\n".encode()
+
+
 _GATEPOST = re.compile(r"X-Gatepost(?:-[A-Za-z0-9]{1,30}){1,4}", re.IGNORECASE)
 _LINK = re.compile(r"<(?:https?|mailto):[!-;=?-~]{1,900}>")
 _UNSAFE_IN_BODY = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _LONGEST_LINE = 998
 
 
-def _date(date: datetime) -> bytes:
-    if date.tzinfo is None:
-        raise UnsafeMessage("Date", "the time has no time zone")
-    return f"Date: {format_datetime(date)}\r\n".encode()
-
-
 def _ids(name: str, ids: tuple[str, ...]) -> bytes:
     for value in ids:
-        if not _MESSAGE_ID.fullmatch(value) or "=?" in value:
+        if not MESSAGE_ID.fullmatch(value) or "=?" in value:
             raise UnsafeMessage(name, "this is not a Message-ID in angle brackets")
     return folded(name, ids)
 
