@@ -2,6 +2,7 @@
 under the same names. `raw` gives the values as those want them."""
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime, time
 from typing import Any
 
@@ -14,6 +15,7 @@ from wtforms import (
     PasswordField,
     RadioField,
     SelectField,
+    SelectMultipleField,
     StringField,
     TextAreaField,
 )
@@ -23,6 +25,7 @@ from portal.clock import new_id
 from portal.settings import providers
 from portal.settings.mail_rules import IDENTITY_KEYS
 from portal.settings.models import MailSettings, Mode
+from portal.settings.own_fields import OWN_KEYS
 from portal.settings.sender_rules import USUAL_PORT, VALUE_KEYS, SenderValues
 from portal.smtp.values import Authentication, Encryption
 
@@ -183,6 +186,7 @@ class SenderForm(FlaskForm):
         _l("Messages a connection"), render_kw={"inputmode": "numeric"}
     )
     priority = StringField(_l("Priority"), render_kw={"inputmode": "numeric"})
+    kinds = SelectMultipleField(_l("Mail that this sender carries first"))
     ca = TextAreaField(_l("Own CA certificate (PEM)"), render_kw={"spellcheck": "false", "rows": 4})
     to = EmailField(_l("Test mail goes to"), render_kw=_OFF)
 
@@ -206,7 +210,7 @@ class SenderForm(FlaskForm):
 
     def raw(self, *, at_host: bool, by_host: bool) -> dict[str, Any]:
         """The keys that this person may set."""
-        values = {key: self[key].data for key in (*VALUE_KEYS, "priority") if key in self}
+        values = {key: self[key].data for key in (*VALUE_KEYS, *OWN_KEYS) if key in self}
         if not by_host:
             values.pop("allow_clear_login")
         if at_host:
@@ -240,20 +244,27 @@ class SenderForm(FlaskForm):
 def new_sender_data(to: str) -> dict[str, Any]:
     """What a new form shows: STARTTLS on 587 with a password."""
     defaults = SenderValues("", "", "", USUAL_PORT[Encryption.STARTTLS])
-    return sender_data(defaults, name="", priority=100, revision=0, to=to) | {
+    return sender_data(defaults, name="", priority=100, kinds=(), revision=0, to=to) | {
         "authentication": Authentication.PASSWORD.value,
         "form_token": str(new_id()),
     }
 
 
 def sender_data(
-    values: SenderValues, *, name: str, priority: int, revision: int, to: str
+    values: SenderValues,
+    *,
+    name: str,
+    priority: int,
+    kinds: Sequence[str],
+    revision: int,
+    to: str,
 ) -> dict[str, Any]:
     """What the form of a stored sender shows. No secret is among it."""
     shown = {key: _text(getattr(values, key)) for key in VALUE_KEYS if key not in _HIDDEN_KEYS}
     return shown | {
         "name": name,
         "priority": str(priority),
+        "kinds": list(kinds),
         "revision": str(revision),
         "encryption_was": values.encryption.value,
         "any_certificate": not values.verify,

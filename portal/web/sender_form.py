@@ -9,6 +9,7 @@ from flask import flash, make_response, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
+from portal import kinds
 from portal.delivery import backlog, sender_tests
 from portal.delivery.report import Report
 from portal.delivery.sender_tests import TooManyTests
@@ -20,7 +21,7 @@ from portal.settings.models import Sender, VersionState
 from portal.settings.senders import SecretChange
 from portal.smtp.values import Encryption, Phase
 from portal.validation import Invalid, Stale, one_line
-from portal.web import guard, sender_presets, sender_secrets, settings_pages
+from portal.web import guard, sender_presets, sender_secrets, settings_pages, words
 from portal.web.forms import put_errors
 from portal.web.settings_pages import Place
 
@@ -50,6 +51,7 @@ _ADVANCED = (
     "connections",
     "messages_per_connection",
     "priority",
+    "kinds",
 )
 
 
@@ -133,17 +135,29 @@ def _form(place: Place, sender: Sender | None) -> SenderForm:
     user = guard.principal().user
     to = user.email if user else ""
     if sender is None:
-        return SenderForm(data=new_sender_data(to))
+        return _offer_kinds(SenderForm(data=new_sender_data(to)))
     values = effective.values_of(senders.shown_version(sender))
-    return SenderForm(
-        data=sender_data(
-            values,
-            name=sender.name,
-            priority=sender.priority,
-            revision=sender.revision,
-            to=to,
-        )
+    data = sender_data(
+        values,
+        name=sender.name,
+        priority=sender.priority,
+        kinds=sender.kinds,
+        revision=sender.revision,
+        to=to,
     )
+    return _offer_kinds(SenderForm(data=data))
+
+
+def _offer_kinds(form: SenderForm) -> SenderForm:
+    """Each category as a whole, followed by its kinds."""
+    choices: list[tuple[str, str]] = []
+    for category in kinds.Category:
+        group = words.own_words(category.value)
+        choices.append((category.value, _("%(category)s: every kind", category=group)))
+        members = [kind for kind in kinds.ALL if kind.category is category]
+        choices += [(kind.key, f"{group}: {words.kind_name(kind.key)}") for kind in members]
+    form.kinds.choices = choices
+    return form
 
 
 def _test(editing: _Editing, *, check_only: bool) -> ResponseReturnValue:
@@ -313,7 +327,7 @@ def _is_advanced(form: SenderForm) -> bool:
     """Whether something stands in the folded part that should be seen."""
     if any(form[name].errors for name in _ADVANCED):
         return True
-    return bool(form.ca.data or form.any_certificate.data)
+    return bool(form.ca.data or form.any_certificate.data or form.kinds.data)
 
 
 def _who_set_secret(place: Place, sender: Sender | None) -> str | None:

@@ -367,3 +367,24 @@ def test_the_password_stands_in_no_table_in_clear(app: Flask, visit: Browser, ca
         changes = [entry.changes for entry in db.session.scalars(select(AuditEntry))]
     assert not [row for row in rows if CANARY.strip() in row]
     assert any(change.get("secret") == {"after": "set"} for change in changes)
+
+
+def test_kinds_that_a_sender_carries_are_ticked_on_its_page_and_can_all_be_unticked(
+    app: Flask, visit: Browser, cast: Cast
+) -> None:
+    with login_server() as server:
+        path = store(app, cast.globex, typed_for(server), CANARY) + "/edit"
+    visit.sign_in(cast.carol)
+    visit.open(path).submit({"kinds": ["alert", "approval.requested"]}, button="Save sender")
+    assert kinds_of(app, cast) == ["alert", "approval.requested"]
+    visit.open(path).submit({"display_name": "Other"}, button="Save sender")
+    assert kinds_of(app, cast) == ["alert", "approval.requested"]
+    visit.open(path).submit({"kinds": []}, button="Save sender")
+    assert kinds_of(app, cast) == []
+
+
+def kinds_of(app: Flask, cast: Cast) -> list[str]:
+    with app.app_context():
+        sender = found(cast.globex, "new")
+        assert sender is not None
+        return sender.kinds
