@@ -29,6 +29,15 @@ class RunningPortal:
     def console(self) -> str:
         return self.log.read_text(encoding="utf-8")
 
+    def said(self, text: str) -> str:
+        """The console, once it holds the text; the web process may be ready before it is said."""
+        pause = threading.Event()
+        for _ in range(int(_READY_WITHIN / _PAUSE)):
+            if text in self.console:
+                return self.console
+            pause.wait(_PAUSE)
+        raise AssertionError(f"{text!r} was not said:\n{self.console}")
+
     def fetch(self, path: str) -> str:
         """The body of a GET. Raises urllib.error.HTTPError for 4xx and 5xx."""
         with urllib.request.urlopen(self.address + path, timeout=10) as answer:

@@ -30,7 +30,7 @@ def test_from_nothing_to_a_decided_approval(tmp_path: Path, browser: Browser) ->
 
 
 def set_up(page: Page, portal: RunningPortal) -> None:
-    link = next(found for found in _LINK.findall(portal.console) if "/set-up/" in found)
+    link = next(found for found in _LINK.findall(portal.said("/set-up/")) if "/set-up/" in found)
     page.goto(link)
     page.fill("[name=platform]", "Acme Cloud")
     page.fill("[name=name]", "Rita Root")
