@@ -44,6 +44,7 @@ class Opened:
     transport: Transport
     ip: str
     tls: Tls | None
+    watch: Stopwatch
 
 
 class Opening:
@@ -140,7 +141,7 @@ class Opening:
                     tls = self._handshake(ip, transport)
                     dialogue.tls_established()
                 elif isinstance(event, Ready):
-                    return Opened(dialogue, transport, ip, tls)
+                    return Opened(dialogue, transport, ip, tls, self._watch)
                 elif isinstance(event, Ended):
                     raise SessionFailed(_ended(event, transport))
 

@@ -30,6 +30,25 @@ class Transport:
     def tls(self) -> ssl.SSLSocket | None:
         return self._socket if isinstance(self._socket, ssl.SSLSocket) else None
 
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def push(self, data: bytes | bytearray | memoryview) -> int:
+        """Writes what the network takes at once; how many bytes that were. Raises Lost."""
+        view = memoryview(data)
+        done = 0
+        self._socket.settimeout(0)
+        try:
+            while done < len(view):
+                done += self._socket.send(view[done : done + _AT_ONCE])
+        except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            return done
+        except OSError as problem:
+            raise _lost(problem, unsent=len(view) - done) from problem
+        finally:
+            view.release()
+        return done
+
     def upgrade(self, context: ssl.SSLContext, name: str, deadline: float) -> ssl.SSLSocket:
         """The TLS handshake, with the certificate checked against the name. Raises OSError."""
         self._socket = context.wrap_socket(

@@ -51,7 +51,8 @@ class Bundle:
     seconds. `secret` is what the authentication needs in clear: the password, the OAuth2 client's
     secret, or a service account's private key (PEM, or the provider's key file). It and
     `refresh_token` are kept out of repr and live only in memory. `client_id`, `token_url` and
-    `scope` belong to OAuth2; a service account's client id is its address.
+    `scope` belong to OAuth2; a service account's client id is its address. `connections` is how
+    many may be open at once, `messages_per_connection` after how many mails one is replaced.
     """
 
     owner: str
@@ -78,6 +79,8 @@ class Bundle:
     token_url: str | None = None
     scope: str | None = None
     refresh_token: str | None = field(default=None, repr=False)
+    connections: int = 8
+    messages_per_connection: int | None = None
 
     @property
     def login_name(self) -> str:
