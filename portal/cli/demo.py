@@ -12,6 +12,7 @@ from typing import NoReturn
 
 import click
 
+from portal import config as configuration
 from portal.cli import apply, listening, running
 from portal.cli.failures import Failed
 from portal.cli.listening import Address
@@ -37,12 +38,16 @@ _PEOPLE = (
 
 @click.command()
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
-@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on.  [default: 8000]")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    help="Port to listen on.  [default: that of PORTAL_BASE_URL, else 8000]",
+)
 def demo(host: str | None, port: int | None) -> None:
     """Show the portal at work: sample organizations, real mail, a mail catcher."""
     if not catcher.is_available():
         raise Failed("The mail catcher is not installed. Run: pip install 'gatepost[demo]'")
-    wanted = listening.chosen(Config.base_url, host=host, port=port)
+    wanted = listening.chosen(_own_base_url(), host=host, port=port)
     listener = listening.bind(wanted, command="portal demo")
     signal.signal(signal.SIGTERM, _end)
     with _throw_away_folder() as folder:
@@ -56,6 +61,12 @@ def demo(host: str | None, port: int | None) -> None:
         catchers = _set_up(portal, folder, password)
         portal.run(_show(portal, folder, password), beside=catchers)
     click.echo("The demo has ended; its data was removed.")
+
+
+def _own_base_url() -> str:
+    """The one setting of the operator's that counts here: where on this machine to listen."""
+    url = configuration.variable("PORTAL_BASE_URL")
+    return Config.from_environment({"PORTAL_BASE_URL": url} if url else {}).base_url
 
 
 @contextmanager

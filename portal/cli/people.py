@@ -65,9 +65,10 @@ def create_token(slug: str | None, name: str, scopes: str) -> None:
     app = application.prepared(_on_stderr)
     with app.app_context():
         organization = find_organization(slug) if slug is not None else None
-        _row, secret = tokens.create(organization, name=name, scopes=wanted, actor=OPERATOR)
+        row, secret = tokens.create(organization, name=name, scopes=wanted, actor=OPERATOR)
         db.session.commit()
-    _on_stderr("Keep this token now; it is not shown again.")
+        made = row.name
+    _on_stderr(f"API token {made} created. Keep it now; it is not shown again.")
     click.echo(secret)
 
 

@@ -1,11 +1,16 @@
 """`portal web`: pages and API, served by gunicorn with threads."""
 
 import gc
+import json
+import socket
 from typing import Any
 
 import click
 from flask import Flask
 from gunicorn.app.base import BaseApplication
+from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine
+from gunicorn.util import write_nonblock
+from gunicorn.workers.gthread import ThreadWorker
 
 from portal.cli import application, listening
 from portal.config import Config
@@ -55,10 +60,44 @@ class _Server(BaseApplication):
         return self._app
 
 
+class _Worker(ThreadWorker):
+    """Says in a problem document (RFC 9457) what the server refuses before the portal sees it."""
+
+    def handle_error(
+        self, req: object, client: socket.socket, addr: object, exc: Exception
+    ) -> None:
+        told = next((told for kind, told in _TOO_LONG.items() if isinstance(exc, kind)), None)
+        if told is None:
+            super().handle_error(req, client, addr, exc)
+            return
+        status, title, detail = told
+        document = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+        body = json.dumps(document | {"errors": []}).encode()
+        head = (
+            f"HTTP/1.1 {status} {title}\r\nConnection: close\r\n"
+            f"Content-Type: application/problem+json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        write_nonblock(client, head.encode("ascii") + body)
+
+
+_TOO_LONG: dict[type[Exception], tuple[int, str, str]] = {
+    LimitRequestLine: (
+        414,
+        "URI Too Long",
+        "The address with its query is longer than 4,094 bytes. Ask for less at once.",
+    ),
+    LimitRequestHeaders: (
+        431,
+        "Request Header Fields Too Large",
+        "The headers are more or longer than this server reads. Send fewer cookies and headers.",
+    ),
+}
+
+
 def _settings(fd: int) -> dict[str, Any]:
     return {
         "bind": f"fd://{fd}",
-        "worker_class": "gthread",
+        "worker_class": _Worker,
         "workers": _PROCESSES,
         "threads": _THREADS,
         "preload_app": True,

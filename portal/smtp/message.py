@@ -78,11 +78,11 @@ def build_message(
         fields.append(_ids("References", references))
     fields += _extra(extra_headers or {})
     built = b"".join([*fields, b"MIME-Version: 1.0\r\n", _body(text, html, message_id)])
-    _compare(built, names=[_name(field) for field in fields], text=text, html=html)
+    parsed = _compare(built, names=[_name(field) for field in fields], text=text, html=html)
     _compare_addresses(
-        built, from_name=from_name, from_address=from_address, to=to_address, reply_to=reply_to
+        parsed, from_name=from_name, from_address=from_address, to=to_address, reply_to=reply_to
     )
-    _compare_subject(built, subject)
+    _compare_subject(parsed, subject)
     return built
 
 
@@ -95,7 +95,7 @@ def date_field(date: datetime) -> bytes:
 
 _GATEPOST = re.compile(r"X-Gatepost(?:-[A-Za-z0-9]{1,30}){1,4}", re.IGNORECASE)
 _LINK = re.compile(r"<(?:https?|mailto):[!-;=?-~]{1,900}>")
-_UNSAFE_IN_BODY = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_UNSAFE_IN_BODY = bytes({*range(0x20), 0x7F} - {*b"\t\n"})
 _LONGEST_LINE = 998
 
 
@@ -144,7 +144,7 @@ def _body(text: str, html: str | None, message_id: str) -> bytes:
 
 
 def _part(subtype: str, content: str) -> bytes:
-    octets = _lines(subtype, content).encode()
+    octets = _lines(subtype, content)
     encoding, encoded = "quoted-printable", binascii.b2a_qp(octets)
     if len(encoded) > len(octets) * 3 // 2:  # mostly beyond ASCII: base64 is shorter
         encoding, encoded = "base64", base64.encodebytes(octets.replace(b"\n", b"\r\n"))
@@ -152,22 +152,31 @@ def _part(subtype: str, content: str) -> bytes:
     return head.encode() + b"\r\n\r\n" + encoded.replace(b"\n", b"\r\n")
 
 
-def _lines(part: str, content: str) -> str:
-    """The content with LF line ends and one at the end. Raises UnsafeMessage for controls."""
+def _lines(part: str, content: str) -> bytes:
+    """The content in UTF-8 with LF line ends, one at the end. Raises UnsafeMessage for controls."""
     normal = content.replace("\r\n", "\n").replace("\r", "\n")
-    if found := _UNSAFE_IN_BODY.search(normal):
-        raise UnsafeMessage(part, f"it holds the control character U+{ord(found.group()):04X}")
-    return normal if normal.endswith("\n") else normal + "\n"
+    try:
+        octets = normal.encode()
+    except UnicodeEncodeError as problem:
+        found = ord(normal[problem.start])
+        raise UnsafeMessage(part, f"it holds the lone surrogate U+{found:04X}") from None
+    if len(octets.translate(None, _UNSAFE_IN_BODY)) < len(octets):
+        found = next(octet for octet in octets if octet in _UNSAFE_IN_BODY)
+        raise UnsafeMessage(part, f"it holds the control character U+{found:04X}")
+    return octets if octets.endswith(b"\n") else octets + b"\n"
 
 
 def _name(field: bytes) -> str:
     return field.partition(b":")[0].decode()
 
 
-def _compare(built: bytes, *, names: list[str], text: str, html: str | None) -> None:
-    """Raises UnsafeMessage unless structure, header set and contents are those that were meant."""
+def _compare(built: bytes, *, names: list[str], text: str, html: str | None) -> Message:
+    """The mail parsed. Raises UnsafeMessage unless structure, header set and contents are those
+    that were meant."""
     lines = built.split(b"\r\n")
-    if any(b"\r" in line or b"\n" in line or len(line) > _LONGEST_LINE for line in lines):
+    ends = len(lines) - 1
+    bare = built.count(b"\r") != ends or built.count(b"\n") != ends
+    if bare or len(max(lines, key=len)) > _LONGEST_LINE:
         raise UnsafeMessage("message", "a line is too long or holds a bare line break")
     parsed = email.message_from_bytes(built, policy=email.policy.compat32)
     mime = ["MIME-Version", "Content-Type"]
@@ -180,34 +189,33 @@ def _compare(built: bytes, *, names: list[str], text: str, html: str | None) -> 
     meant = [(kind, _lines(kind, content)) for kind, content in contents]
     if [_read_part(part) for part in parts if isinstance(part, Message)] != meant:
         raise UnsafeMessage("message", "its parts read back otherwise than they were meant")
+    return parsed
 
 
-def _read_part(part: Message) -> tuple[str, str]:
+def _read_part(part: Message) -> tuple[str, bytes]:
     octets = part.get_payload(decode=True)
-    content = octets.decode() if isinstance(octets, bytes) else ""
-    return part.get_content_type(), _lines("part", content)
+    content = octets.replace(b"\r\n", b"\n") if isinstance(octets, bytes) else b""
+    return part.get_content_type(), content
 
 
 def _compare_addresses(
-    built: bytes, *, from_name: str, from_address: str, to: str, reply_to: str | None
+    parsed: Message, *, from_name: str, from_address: str, to: str, reply_to: str | None
 ) -> None:
     """Two parsers, one old and one new, must find the one name and address that were meant."""
-    head = email.message_from_bytes(built.partition(b"\r\n\r\n")[0], policy=email.policy.compat32)
     for header, name, address in (
         ("From", clean("From", from_name), from_address),
         ("To", "", to),
         ("Reply-To", "", reply_to or ""),
     ):
-        values = _values(head, header)
+        values = _values(parsed, header)
         expected = [(name, addr_spec(header, address))] if address else []
         new, old = _by_new_parser(header, values), _by_old_parser(values)
         if _without_blanks(new) != _without_blanks(expected) or old != expected:
             raise UnsafeMessage(header, "it reads back as another address than was meant")
 
 
-def _compare_subject(built: bytes, subject: str) -> None:
-    head = email.message_from_bytes(built.partition(b"\r\n\r\n")[0], policy=email.policy.compat32)
-    (value,) = _values(head, "Subject")
+def _compare_subject(parsed: Message, subject: str) -> None:
+    (value,) = _values(parsed, "Subject")
     new = str(email.policy.default.header_factory("Subject", value))
     if not clean("Subject", subject) == new == _decoded(value):
         raise UnsafeMessage("Subject", "it reads back otherwise than it was meant")

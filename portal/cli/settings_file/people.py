@@ -1,6 +1,7 @@
 """The parts of a settings file about who: system administrators, members and API tokens."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlalchemy import select
@@ -14,61 +15,57 @@ from portal.extensions import db
 from portal.identity import administrators, members, tokens, users
 from portal.identity.models import ApiToken, Organization, Role, User
 
-_ADMINISTRATORS_FIRST = {Role.ADMINISTRATOR: 0, Role.MEMBER: 1}
+
+@dataclass(frozen=True)
+class MadeToken:
+    """An API token that was made: shown this once."""
+
+    name: str
+    secret: str = field(repr=False)
 
 
-def apply_administrators(sections: tuple[Section, ...], folder: Path) -> list[str]:
-    """Make people system administrators. Returns what changed. Raises Wrong."""
-    done = []
-    for section in sections:
-        user, changed = _apply_person(section, folder)
-        done += changed
-        if not user.is_system_administrator:
-            administrators.add(user, actor=OPERATOR)
-            done.append(f"system administrator {user.email} added")
+def apply_administrator(section: Section, folder: Path) -> list[str]:
+    """Make a person a system administrator. Returns what changed. Raises Wrong."""
+    user, done = _apply_person(section, folder)
+    if not user.is_system_administrator:
+        administrators.add(user, actor=OPERATOR)
+        done.append(f"system administrator {user.email} added")
     return done
 
 
-def apply_members(
-    organization: Organization, sections: tuple[Section, ...], folder: Path
-) -> list[str]:
-    """Make people members in a role. Returns what changed. Raises Wrong."""
-    done = []
-    roles = {section.path: _role(section) for section in sections}
-    # Whoever becomes an Administrator comes first, so that the last one may then step down.
-    for section in sorted(sections, key=lambda s: _ADMINISTRATORS_FIRST[roles[s.path]]):
-        user, changed = _apply_person(section, folder)
-        done += changed
-        role = roles[section.path]
-        before = members.membership_of(organization, user)
-        known = before.role if before is not None else None
-        with located(section):
-            members.add(organization, user, role=role, actor=OPERATOR)
-        if known is not role:
-            verb = "added" if known is None else "changed"
-            done.append(f"member {user.email} {verb}: {role.value}")
+def administrators_first(sections: tuple[Section, ...]) -> list[Section]:
+    """Whoever becomes an Administrator comes first, so that the last one may then step down."""
+    return sorted(sections, key=lambda section: section.values["role"] != Role.ADMINISTRATOR)
+
+
+def apply_member(organization: Organization, section: Section, folder: Path) -> list[str]:
+    """Make a person a member in a role. Returns what changed. Raises Wrong."""
+    role = _role(section)
+    user, done = _apply_person(section, folder)
+    before = members.membership_of(organization, user)
+    known = before.role if before is not None else None
+    with located(section):
+        members.add(organization, user, role=role, actor=OPERATOR)
+    if known is not role:
+        verb = "added" if known is None else "changed"
+        done.append(f"member {user.email} {verb}: {role.value}")
     return done
 
 
-def apply_tokens(
-    organization: Organization | None, sections: tuple[Section, ...], folder: Path
-) -> dict[Path, str]:
-    """Make the tokens that are not there. Returns the tokens by their files. Raises Wrong."""
-    made: dict[Path, str] = {}
-    for section in sections:
-        if _is_there(organization, section.values["name"]):
-            continue
-        path = folder / section.values["token_file"]
-        secrets.check_token_file(section, path)
-        with located(section):
-            _row, secret = tokens.create(
-                organization,
-                name=section.values["name"],
-                scopes=list(section.values["scopes"]),
-                actor=OPERATOR,
-            )
-        made[path] = secret
-    return made
+def apply_token(
+    organization: Organization | None, section: Section, folder: Path
+) -> dict[Path, MadeToken]:
+    """Make the token if it is not there. Returns it by its file. Raises Wrong."""
+    name = section.values["name"]
+    if _is_there(organization, name):
+        return {}
+    path = folder / section.values["token_file"]
+    secrets.check_token_file(section, path)
+    with located(section):
+        row, secret = tokens.create(
+            organization, name=name, scopes=list(section.values["scopes"]), actor=OPERATOR
+        )
+    return {path: MadeToken(row.name, secret)}
 
 
 def check_consistent(sections: Iterable[Section]) -> None:

@@ -34,15 +34,13 @@ def apply_mail(scope: Scope, section: Section) -> list[str]:
     return [f"mail settings changed: {keys}"] if changed else []
 
 
-def apply_senders(scope: Scope, sections: tuple[Section, ...], folder: Path) -> list[str]:
-    """Create and change senders. Returns what changed. Raises Wrong."""
-    done = []
-    for section in sections:
-        name = section.values["name"]
-        existing = senders.find(scope, name)
-        if _apply_sender(scope, section, existing, folder):
-            done.append(f"sender {name} {'changed' if existing else 'created'}")
-    return done
+def apply_sender(scope: Scope, section: Section, folder: Path) -> list[str]:
+    """Create or change a sender. Returns what changed. Raises Wrong."""
+    name = section.values["name"]
+    existing = senders.find(scope, name)
+    if not _apply_sender(scope, section, existing, folder):
+        return []
+    return [f"sender {name} {'changed' if existing else 'created'}"]
 
 
 def _apply_sender(scope: Scope, section: Section, existing: Sender | None, folder: Path) -> bool:

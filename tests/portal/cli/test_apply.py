@@ -28,7 +28,7 @@ FIRST = [
     "host: mail settings changed: display_name, language, retention_days, title_prefix",
     "host: person root@acme.test created",
     "host: system administrator root@acme.test added",
-    "host: API token created, written to {folder}/ops.token",
+    "host: API token ops created, written to {folder}/ops.token",
     "globex: organization created",
     "globex: sender main created",
     "globex: mail settings changed: fallback, language, mode, title_prefix",
@@ -37,7 +37,7 @@ FIRST = [
     "globex: person bob@globex.test created",
     "globex: member bob@globex.test added: member",
     "globex: routing added: alert from warning to role:administrator, user:bob@globex.test",
-    "globex: API token created, written to {folder}/globex-ci.token",
+    "globex: API token ci created, written to {folder}/globex-ci.token",
 ]
 
 

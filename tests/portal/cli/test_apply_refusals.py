@@ -137,7 +137,8 @@ REFUSED: dict[str, tuple[str, str, str]] = {
     ),
     "a person with two names": (
         "{email: bob@globex.test",
-        "{email: ann@globex.test, name: Anna, role: member}\n      - {email: bob@globex.test",
+        "{email: ann@globex.test, name: Anna, role: administrator}\n"
+        "      - {email: bob@globex.test",
         "20: organizations[0].members[1].name: The same person has another name on line 19.",
     ),
     "a category that is not routed": (
@@ -246,3 +247,33 @@ def test_a_file_that_is_not_there_is_told(settings: Settings, tmp_path: Path) ->
     assert refused.stderr == (
         f"Error: {tmp_path}/none.yaml:1: The file cannot be read: No such file or directory.\n"
     )
+
+
+@SQLITE_ALONE
+def test_all_mistakes_of_a_file_are_told_at_once(
+    settings: Settings, folder: Path, write: Write
+) -> None:
+    text = EXAMPLE.read_text()
+    for old, new in (
+        ("ca_file: globex-ca.pem", "ca_file: globex.pw"),
+        ("language: zh", "language: fr"),
+        ("password_file: bob.pw", "password_file: other.pw"),
+        ("scopes: [send, read]", "scopes: [all]"),
+        ('"relay.acme.local:25"', '"relay.acme.local"'),
+    ):
+        head, _, tail = text.rpartition(old)
+        text = head + new + tail
+    file = write(text)
+    result = invoke(settings, "apply", file)
+    assert result.exit_code == 1
+    lines = result.stderr.removeprefix("Error: ").splitlines()
+    told = [line.removeprefix(f"{file}:").partition(": ")[2].partition(": ")[0] for line in lines]
+    assert told == [
+        "host.allowed_destinations",
+        "organizations[0].mail.language",
+        # That the default sender, which has a mistake, is not there says nothing new.
+        "organizations[0].senders[0].ca_file",
+        "organizations[0].members[1].password_file",
+        "organizations[0].api_tokens[0].scopes",
+    ]
+    assert rows(settings) == [0, 0, 0, 0]

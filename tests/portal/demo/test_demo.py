@@ -18,9 +18,12 @@ ACCEPTED = re.compile(r"^accepted: (\S+) to (\S+) by 127\.0\.0\.1:(\d+)$", re.MU
 
 def test_demo_sends_real_mail_and_shows_it(tmp_path: Path) -> None:
     address = f"http://127.0.0.1:{free_port()}"
-    # Settings of the operator have nothing to do with the demo.
-    settings = {"PORTAL_DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none"}
-    with Running(settings, tmp_path, "demo", "--port", address.rpartition(":")[2]) as demo:
+    # Settings of the operator have nothing to do with the demo, except where it is to listen.
+    settings = {
+        "PORTAL_DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none",
+        "PORTAL_BASE_URL": address,
+    }
+    with Running(settings, tmp_path, "demo") as demo:
         console = demo.wait_for("Stop with Ctrl-C.")
         folder = Path(found(r"on throw-away data in (\S+)\.$", console))
         accepted = ACCEPTED.findall(console)
