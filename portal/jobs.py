@@ -77,12 +77,14 @@ class Waker:
 
     def wait(self, timeout: float) -> bool:
         """Sleep until a kick or for `timeout` seconds. True: there was a kick."""
-        waiting: list[Any] = [self._socket]
-        if (listening := self._listen()) is not None:
-            waiting.append(listening)
-        ready, _, _ = selectors.select(waiting, [], [], timeout)
+        ready, _, _ = selectors.select(self.ears(), [], [], timeout)
         self._drain()
         return bool(ready)
+
+    def ears(self) -> list[Any]:
+        """What can be read from when there is a kick, for a loop that waits for more than kicks."""
+        listening = self._listen()
+        return [self._socket] if listening is None else [self._socket, listening]
 
     def interrupt(self) -> None:
         """End a wait that is going on; may be called by a signal handler."""

@@ -24,9 +24,9 @@ from portal.config import Config
 from portal.database import reading_only
 from portal.delivery import claims, outbox, sending, sweeping, worker
 from portal.delivery.claims import Claim
+from portal.delivery.loop import Loop
 from portal.delivery.models import Delivery, State
 from portal.delivery.outbox import Addressee
-from portal.delivery.sending import Route
 from portal.extensions import db
 from portal.identity.models import Organization
 from portal.jobs import Waker
@@ -86,24 +86,46 @@ def outcomes(delivery_id: uuid.UUID) -> list[str]:
 
 def take_turns(name: str = "worker") -> None:
     """What a worker does, in a context of its own, until nothing is due any more."""
-    route = Route()
     db.session.rollback()
-    with _another_context():
+    with _another_context() as context:
+        loop = Loop(context.app)
         while True:
             handled = sweeping.handle_events()
             claimed = claims.claim(name, limit=100)
-            for one in claimed:
-                sending.deliver(one, route)
+            loop.take(claimed)
+            _until_idle(loop)
             if not claimed and not handled:
                 break
-    route.close()
+        loop.close()
 
 
-def deliver(claimed: Claim, route: Route | None = None) -> None:
+def deliver(claimed: Claim, loop: Loop | None = None) -> None:
     """One step of a worker: send what it has claimed."""
     db.session.rollback()
-    with _another_context():
-        sending.deliver(claimed, route or Route())
+    with _another_context() as context:
+        used = loop or Loop(context.app)
+        used.take([claimed])
+        _until_idle(used)
+        if loop is None:
+            used.close()
+
+
+def begin(claimed: Claim) -> Any:
+    """As far as a worker comes before it writes the letter."""
+    resolved = sending.begin(claimed)
+    db.session.commit()
+    return resolved
+
+
+def mark_dot(claimed: Claim) -> None:
+    """As far as a worker comes before the final dot."""
+    claims.mark_dot(claimed)
+    db.session.commit()
+
+
+def _until_idle(loop: Loop) -> None:
+    while loop.busy:
+        loop.turn(0.2)
 
 
 def hurry() -> None:

@@ -6,7 +6,7 @@ Every later write of the worker names its lease and fence; a worker that lost th
 import os
 import socket
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -67,12 +67,27 @@ def claim(worker: str, *, limit: int, but: Collection[uuid.UUID | None] = ()) ->
     `but`: organizations that this worker is busy with, so that none holds up the others.
     """
     now = utcnow()
+    found = [*_due(State.QUEUED, now, limit, but), *_due(State.DEFERRED, now, limit, but)]
+    found.sort(key=lambda delivery: (delivery.priority, delivery.next_attempt_at or now))
+    claims = []
+    for delivery in found[:limit]:
+        delivery.state = State.SENDING
+        delivery.lease_owner = worker
+        delivery.lease_until = now + LEASE
+        delivery.fence += 1
+        delivery.dot_pending = False
+        claims.append(Claim(delivery.id, delivery.organization_id, worker, delivery.fence))
+    db.session.commit()
+    return claims
+
+
+def _due(
+    state: State, now: datetime, limit: int, but: Collection[uuid.UUID | None]
+) -> Sequence[Delivery]:
+    """Each state by itself: so both come in the order of an index, however many are waiting."""
     due = (
         select(Delivery)
-        .where(
-            Delivery.state.in_((State.QUEUED, State.DEFERRED)),
-            Delivery.next_attempt_at <= now,
-        )
+        .where(Delivery.state == state, Delivery.next_attempt_at <= now)
         .order_by(Delivery.priority, Delivery.next_attempt_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -84,16 +99,7 @@ def claim(worker: str, *, limit: int, but: Collection[uuid.UUID | None] = ()) ->
         )
     if None in but:
         due = due.where(Delivery.organization_id.is_not(None))
-    claims = []
-    for delivery in db.session.scalars(due):
-        delivery.state = State.SENDING
-        delivery.lease_owner = worker
-        delivery.lease_until = now + LEASE
-        delivery.fence += 1
-        delivery.dot_pending = False
-        claims.append(Claim(delivery.id, delivery.organization_id, worker, delivery.fence))
-    db.session.commit()
-    return claims
+    return db.session.scalars(due).all()
 
 
 def renew(worker: str, *, but: Collection[uuid.UUID] = ()) -> None:
@@ -114,7 +120,7 @@ def renew(worker: str, *, but: Collection[uuid.UUID] = ()) -> None:
 
 
 def mark_dot(claim: Claim) -> None:
-    """Right before the final dot: note that it goes out, and commit. Raises LeaseLost.
+    """Right before the final dot: note that it goes out; the caller commits. Raises LeaseLost.
 
     After a crash only deliveries with this mark may have reached the server.
     """
@@ -123,8 +129,8 @@ def mark_dot(claim: Claim) -> None:
         update(Delivery)
         .where(claim.holds, Delivery.state == State.SENDING, Delivery.lease_until > now)
         .values(dot_pending=True)
+        .execution_options(synchronize_session=False)
     )
-    db.session.commit()
     if rows_changed(result) != 1:
         raise LeaseLost
 

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from portal.smtp.blocking import Session
+from portal.smtp.live import LiveSession
 from portal.smtp.observing import Step
+from portal.smtp.values import Failure, Phase
 
 
 class PhaseLog:
@@ -24,7 +25,11 @@ class PhaseLog:
         self.phases.clear()
         self.was_reused = False
 
-    def peer(self, session: Session) -> None:
+    def take_over(self, opening: "PhaseLog") -> None:
+        """The first mail of a session remembers how it was opened."""
+        self.phases[:0] = opening.phases
+
+    def peer(self, session: LiveSession) -> None:
         self.ip = session.ip
         self.tls = session.tls.version if session.tls else None
 
@@ -32,6 +37,9 @@ class PhaseLog:
         self.phases.append(
             {"phase": step.phase.value, "ok": step.ok, "ms": round(step.milliseconds)}
         )
+
+    def failed(self, failure: Failure) -> None:
+        self.phases.append({"phase": failure.phase.value, "ok": False, "ms": 0})
 
     def line(self, text: str) -> None:
         """Delivery keeps no transcript."""
@@ -42,9 +50,19 @@ class Ear:
 
     def __init__(self) -> None:
         self.phases = PhaseLog()
+        self._next: PhaseLog | None = None
+
+    def hear_for(self, phases: PhaseLog, *, at_once: bool) -> None:
+        """Tell this one from now on; or else from the first answer to its own envelope."""
+        if at_once:
+            self.phases, self._next = phases, None
+        else:
+            self._next = phases
 
     def step(self, step: Step) -> None:
+        if self._next is not None and step.phase is Phase.MAIL:
+            self.phases, self._next = self._next, None
         self.phases.step(step)
 
     def line(self, text: str) -> None:
-        self.phases.line(text)
+        """Delivery keeps no transcript."""

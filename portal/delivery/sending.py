@@ -1,10 +1,11 @@
-"""One claimed delivery, from its row to the server's answer and back into its row.
+"""One claimed delivery, from its row to what goes over the wire.
 
-No database transaction is open while the network talks: what is needed is read and committed
-first, the answer is written afterwards under the claim's fence.
+Two steps, so that no transaction is open while the network talks: `begin` decides whether and by
+which sender it goes and counts the attempt, in the caller's transaction; `write` makes the mail
+once that was committed.
 """
 
-import time
+from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,12 +14,12 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal import logs
-from portal.clock import monotonic, utcnow
-from portal.delivery import claims, identity, outbox, rotating, settling
+from portal.clock import utcnow
+from portal.delivery import identity, letter_templates, outbox, settling
 from portal.delivery.claims import Claim, LeaseLost
 from portal.delivery.guards import guard_for
+from portal.delivery.letter_templates import TemplateKey
 from portal.delivery.models import Attempt, Delivery, State
-from portal.delivery.phases import Ear, PhaseLog
 from portal.destinations import Guard
 from portal.extensions import db
 from portal.identity.models import Membership, Organization, OrganizationState
@@ -27,138 +28,40 @@ from portal.letters.compose import BrokenLetter, compose
 from portal.settings import effective
 from portal.settings.effective import NoSender, Resolved
 from portal.settings.scope import Scope
-from portal.smtp.blocking import Session, open_session
+from portal.smtp.fast_message import MessageTemplate, Parts
 from portal.smtp.message import UnsafeMessage, build_message
-from portal.smtp.values import Bundle, Outcome, Refused, SessionFailed
+from portal.smtp.wire import content_bytes
 from portal.vault import VaultError
 
 _log = logs.logger("delivery")
-# An answer that cannot be stored is kept for as long as the lease lasts, in seconds.
-_STORE_WITHIN = 50.0
-_STORE_AGAIN = 0.5
+_MOST_TEMPLATES = 256
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Everything that the network part needs; nothing of it is bound to a transaction."""
+    """What the network part needs: nothing of it is bound to a transaction. `content` is finished
+    wire content, with its dots stuffed."""
 
-    bundle: Bundle
     sender: Resolved
-    guard: Guard
     recipient: str
     content: bytes
 
 
-class Route:
-    """The open session of one lane, reused from mail to mail while the bundle stays the same."""
+@dataclass(frozen=True)
+class Unwritten:
+    """The letter could not be written; `record` in `settling` says so in the next transaction."""
 
-    def __init__(self) -> None:
-        self._bundle: Bundle | None = None
-        self._session: Session | None = None
-        self._ear = Ear()
-
-    def session(self, prepared: Prepared, phases: PhaseLog) -> Session:
-        """A session for this bundle, heard by `phases` from now on. Raises SessionFailed."""
-        self._ear.phases = phases
-        if self._session is not None and (
-            self._bundle != prepared.bundle or not self._session.usable
-        ):
-            self.close()
-        if self._session is None:
-            self._session = open_session(
-                prepared.bundle,
-                guard=prepared.guard,
-                observer=self._ear,
-                rotated=rotating.of_sender(prepared.sender),
-            )
-            self._bundle = prepared.bundle
-        else:
-            phases.reused()
-        return self._session
-
-    def close(self) -> None:
-        if self._session is not None:
-            self._session.close()
-        self._session = None
-        self._bundle = None
+    problem: str | None
 
 
-def deliver(claimed: Claim, route: Route) -> None:
-    """Send one claimed delivery and settle it. Never raises for a fault of mail or server."""
-    try:
-        prepared = _prepare(claimed)
-        if prepared is None:
-            return
-        phases = PhaseLog()
-        began = monotonic()
-        outcome = _send(claimed, prepared, route, phases)
-        _store(claimed, outcome, prepared, int((monotonic() - began) * 1000), phases)
-    except LeaseLost:
-        route.close()
-        db.session.rollback()
-        settling.note_lost_lease(claimed)
-        _log.warning("lease lost", delivery=str(claimed.delivery_id))
+def begin(claimed: Claim) -> Resolved | None:
+    """Decide by which sender a claimed delivery goes now, and count the attempt; the caller
+    commits, and only then may the letter be written: what breaks there has been counted.
 
-
-def _store(claimed: Claim, outcome: Outcome, prepared: Prepared, ms: int, phases: PhaseLog) -> None:
-    """Settle, again and again while the database is away: the answer lives only here."""
-    patience = monotonic() + _STORE_WITHIN
-    while True:
-        try:
-            settling.settle(
-                claimed, outcome, sender_id=prepared.sender.sender_id, ms=ms, phases=phases
-            )
-            return
-        except SQLAlchemyError as problem:
-            db.session.remove()
-            if monotonic() > patience:
-                raise
-            _log.error("answer not stored yet", kind=type(problem).__name__)
-            time.sleep(_STORE_AGAIN)
-
-
-def _send(claimed: Claim, prepared: Prepared, route: Route, phases: PhaseLog) -> Outcome:
-    def before_dot() -> None:
-        claims.mark_dot(claimed)
-        db.session.remove()
-
-    for last in (False, True):
-        try:
-            session = route.session(prepared, phases)
-            phases.peer(session)
-            outcome = session.send(
-                prepared.bundle.mail_from,
-                prepared.recipient,
-                prepared.content,
-                before_dot=before_dot,
-            )
-        except SessionFailed as failed:
-            # A reused session may have died while idle: nothing was handed over, so once more.
-            was_reused = phases.was_reused
-            route.close()
-            if was_reused and not last:
-                phases.restart()
-                continue
-            return Refused(failed.failure)
-        if not session.usable:
-            route.close()
-        return outcome
-    raise AssertionError("unreachable")
-
-
-def _prepare(claimed: Claim) -> Prepared | None:
-    """Steps before the network: still wanted? by which sender? what does it say?
-
-    The attempt is committed before the letter is written: what breaks there has been counted.
+    None: it is not sent now, because the claim is lost or its state says why.
     """
-    resolved = _begin(claimed)
-    return _write(claimed, resolved) if resolved is not None else None
-
-
-def _begin(claimed: Claim) -> Resolved | None:
     delivery = _held(claimed)
     if delivery is None:
-        db.session.rollback()
         return None
     kind = BY_KEY[delivery.kind]
     organization = _organization(delivery)
@@ -168,37 +71,72 @@ def _begin(claimed: Claim) -> Resolved | None:
         stop, resolved = _resolve(delivery, organization, kind, now)
     if stop is not None:
         settling.put_aside(delivery, *stop)
-        db.session.commit()
         return None
     _count(delivery, resolved, claimed)
-    db.session.commit()
     return resolved
 
 
-def _write(claimed: Claim, resolved: Resolved) -> Prepared | None:
-    delivery = _held(claimed)
-    if delivery is None:
-        raise LeaseLost
-    organization = _organization(delivery)
-    try:
-        content = written(delivery, organization, BY_KEY[delivery.kind], resolved)
-    except SQLAlchemyError:
-        raise
-    except VaultError:
-        settling.letter_does_not_open(delivery)
-    except (BrokenLetter, UnsafeMessage) as problem:
-        settling.render_failed(delivery, str(problem))
-    except Exception as problem:
-        # Whatever breaks one letter breaks it at every try, and must not stop the others.
-        _log.error("letter broken", delivery=str(delivery.id), exc_info=problem)
-        settling.render_failed(delivery, type(problem).__name__)
-    else:
-        prepared = _prepared(delivery, organization, resolved, content)
-        db.session.commit()
-        db.session.remove()
-        return prepared
-    db.session.commit()
-    return None
+def guard_of(resolved: Resolved, claimed: Claim) -> Guard:
+    """Where this sender may connect to."""
+    if resolved.bundle.owner == "host":
+        return guard_for(Scope.of(None))
+    return guard_for(Scope(claimed.organization_id))
+
+
+class Writer:
+    """Writes mails, and keeps the templates of the notifications that it met last."""
+
+    def __init__(self) -> None:
+        self._templates: OrderedDict[TemplateKey, MessageTemplate] = OrderedDict()
+
+    def write(self, claimed: Claim, resolved: Resolved) -> Prepared | Unwritten:
+        """The mail of a begun delivery. Raises LeaseLost; changes nothing."""
+        delivery = db.session.get(Delivery, claimed.delivery_id)
+        if delivery is None or delivery.fence != claimed.fence:
+            raise LeaseLost
+        try:
+            content = self._content(delivery, _organization(delivery), resolved)
+        except SQLAlchemyError:
+            raise
+        except VaultError:
+            return Unwritten(None)
+        except (BrokenLetter, UnsafeMessage) as problem:
+            return Unwritten(str(problem))
+        except Exception as problem:
+            # Whatever breaks one letter breaks it at every try, and must not stop the others.
+            _log.error("letter broken", delivery=str(delivery.id), exc_info=problem)
+            return Unwritten(type(problem).__name__)
+        return Prepared(resolved, delivery.recipient, content)
+
+    def _content(
+        self, delivery: Delivery, organization: Organization | None, resolved: Resolved
+    ) -> bytes:
+        key = _template_key(delivery, organization, resolved)
+        template = self._templates.get(key) if key else None
+        if template is None:
+            parts = _parts(delivery, organization, resolved)
+            if key is None:
+                return _built(delivery, parts)
+            template = MessageTemplate.of(
+                parts,
+                recipient=delivery.recipient,
+                message_id=delivery.message_id,
+                date=delivery.created_at,
+            )
+            self._keep(key, template)
+        filled = template.fill(
+            recipient=delivery.recipient,
+            message_id=delivery.message_id,
+            date=delivery.created_at,
+        )
+        if filled is not None:
+            return filled
+        return _built(delivery, _parts(delivery, organization, resolved))
+
+    def _keep(self, key: TemplateKey, template: MessageTemplate) -> None:
+        self._templates[key] = template
+        if len(self._templates) > _MOST_TEMPLATES:
+            self._templates.popitem(last=False)
 
 
 def _held(claimed: Claim) -> Delivery | None:
@@ -208,19 +146,6 @@ def _held(claimed: Claim) -> Delivery | None:
         .where(claimed.holds, Delivery.state == State.SENDING)
         .with_for_update()
         .execution_options(populate_existing=True)
-    )
-
-
-def _prepared(
-    delivery: Delivery, organization: Organization | None, resolved: Resolved, content: bytes
-) -> Prepared:
-    of_host = resolved.bundle.owner == "host"
-    return Prepared(
-        resolved.bundle,
-        resolved,
-        guard_for(Scope.of(None if of_host else organization)),
-        delivery.recipient,
-        content,
     )
 
 
@@ -301,13 +226,27 @@ def _count(delivery: Delivery, resolved: Resolved, claimed: Claim) -> None:
     db.session.add(attempt)
 
 
-def written(
-    delivery: Delivery,
-    organization: Organization | None,
-    kind: Kind,
-    resolved: Resolved,
-) -> bytes:
-    """The whole mail of a delivery. Raises BrokenLetter, UnsafeMessage or VaultError."""
+def _template_key(
+    delivery: Delivery, organization: Organization | None, resolved: Resolved
+) -> TemplateKey | None:
+    kind = BY_KEY[delivery.kind]
+    return letter_templates.key(
+        kind,
+        delivery.payload.data,
+        payload_id=delivery.payload_id,
+        language=identity.known(delivery.language),
+        timezone=delivery.timezone,
+        identity=identity.of(organization, kind),
+        from_name=resolved.from_name,
+        from_address=resolved.bundle.from_address,
+        reply_to=resolved.reply_to,
+        references=_thread(delivery.payload.thread),
+    )
+
+
+def _parts(delivery: Delivery, organization: Organization | None, resolved: Resolved) -> Parts:
+    """Raises BrokenLetter, UnsafeMessage or VaultError."""
+    kind = BY_KEY[delivery.kind]
     payload = delivery.payload
     letter = compose(
         kind,
@@ -316,17 +255,25 @@ def written(
         language=identity.known(delivery.language),
         timezone=delivery.timezone,
     )
-    return build_message(
-        message_id=delivery.message_id,
-        date=delivery.created_at,
+    return Parts(
         from_name=resolved.from_name,
         from_address=resolved.bundle.from_address,
-        to_address=delivery.recipient,
         subject=letter.subject,
         text=letter.text,
         html=letter.html,
         reply_to=resolved.reply_to,
         references=_thread(payload.thread),
+    )
+
+
+def _built(delivery: Delivery, parts: Parts) -> bytes:
+    return content_bytes(
+        build_message(
+            message_id=delivery.message_id,
+            date=delivery.created_at,
+            to_address=delivery.recipient,
+            **vars(parts),
+        )
     )
 
 

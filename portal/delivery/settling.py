@@ -10,7 +10,7 @@ from portal import jobs
 from portal.clock import utcnow
 from portal.database import rows_changed
 from portal.delivery import retry
-from portal.delivery.claims import WORKER_LOST, Claim, LeaseLost, forget_secrets
+from portal.delivery.claims import WORKER_LOST, Claim, forget_secrets
 from portal.delivery.models import (
     Attempt,
     AttemptOutcome,
@@ -51,9 +51,10 @@ def settle(
     ms: int,
     phases: PhaseLog,
 ) -> None:
-    """Record an outcome and commit. Raises LeaseLost where the claim is not ours any more.
+    """Record an outcome; the caller commits, together with all answers of one turn.
 
-    An acceptance that comes too late is written on its attempt, never over a newer state.
+    Where the claim is not ours any more, an acceptance that comes too late is written on its
+    attempt, never over a newer state.
     """
     delivery = db.session.scalar(
         select(Delivery)
@@ -64,7 +65,8 @@ def settle(
     if delivery is None:
         if isinstance(outcome, Accepted):
             _note_late(claimed, outcome)
-        raise LeaseLost
+        note_lost_lease(claimed)
+        return
     attempt = _open_attempt(delivery)
     attempt.ms = ms
     attempt.phases = phases.phases
@@ -79,7 +81,29 @@ def settle(
     else:
         _unknown(delivery, attempt, outcome.failure)
     _let_go(delivery)
-    db.session.commit()
+
+
+def not_written(claimed: Claim, problem: str | None) -> None:
+    """A begun letter could not be made; None: the key of its links is missing."""
+    delivery = db.session.scalar(select(Delivery).where(claimed.holds).with_for_update())
+    if delivery is None:
+        note_lost_lease(claimed)
+    elif problem is None:
+        letter_does_not_open(delivery)
+    else:
+        render_failed(delivery, problem)
+
+
+def unbegin(claimed: Claim) -> None:
+    """Give back a delivery whose attempt was counted and of which no server has heard."""
+    delivery = db.session.scalar(select(Delivery).where(claimed.holds).with_for_update())
+    if delivery is None:
+        note_lost_lease(claimed)
+        return
+    db.session.delete(_open_attempt(delivery))
+    delivery.attempt_count -= 1
+    delivery.state = State.QUEUED
+    _let_go(delivery)
 
 
 def put_aside(delivery: Delivery, state: State, reason: str) -> None:
@@ -128,14 +152,13 @@ def may_send(sender: Sender, now: datetime) -> bool:
 
 
 def note_lost_lease(claimed: Claim) -> None:
-    """Close the attempt of a claim that was lost before an answer came, and commit."""
+    """Close the attempt of a claim that was lost before an answer came; the caller commits."""
     db.session.execute(
         update(Attempt)
         .where(_last_attempt(claimed), Attempt.outcome.is_(None))
         .values(outcome=AttemptOutcome.RECOVERED, cause=LEASE_LOST)
         .execution_options(synchronize_session=False)
     )
-    db.session.commit()
 
 
 def level_of(resolved: Resolved) -> Level:
@@ -175,7 +198,6 @@ def _note_late(claimed: Claim, outcome: Accepted) -> None:
         )
         .execution_options(synchronize_session=False)
     )
-    db.session.commit()
 
 
 def _failure_ip(outcome: Outcome) -> str | None:

@@ -16,7 +16,7 @@ from portal.jobs import Event
 from portal.notifications import approvals
 from portal.notifications.models import Verdict
 from tests.cast import Cast
-from tests.delivering import all_in, deliver, enqueue, record, take_turns
+from tests.delivering import all_in, deliver, enqueue, mark_dot, record, take_turns
 from tests.smtp_server import SmtpServer
 
 ANN = Addressee("ann@x.test")
@@ -135,7 +135,7 @@ def test_a_decision_stops_letters_that_a_worker_has_claimed(
 def test_a_decision_does_not_deny_a_letter_whose_final_dot_may_be_out(acme: Organization) -> None:
     approval, ids = request(acme, "alice@acme.test", "bob@acme.test")
     for one in claims.claim("one", limit=1):
-        claims.mark_dot(one)
+        mark_dot(one)
     approvals.decide(approval.approvers[0], Verdict.APPROVED, comment=None, actor=OPERATOR)
     db.session.commit()
     assert sorted(record(one).state.value for one in ids) == ["cancelled", "sending"]

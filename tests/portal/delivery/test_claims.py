@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from portal.clock import utcnow
-from portal.delivery import claims, sending, sweeping
+from portal.delivery import claims, sweeping
 from portal.delivery.claims import Claim, LeaseLost
 from portal.delivery.models import DeliverySecret, State
 from portal.delivery.outbox import Addressee
@@ -19,9 +19,11 @@ from tests.cast import Cast
 from tests.delivering import (
     TEST_MAIL,
     all_in,
+    begin,
     deliver,
     end_leases,
     enqueue,
+    mark_dot,
     outcomes,
     record,
     until,
@@ -118,7 +120,7 @@ def test_a_lease_that_is_kept_does_not_end(globex: Organization) -> None:
     end_leases()
     claims.renew("one")
     assert claims.recover_expired() == 0
-    claims.mark_dot(claimed)
+    mark_dot(claimed)
     assert record(one).dot_pending
 
 
@@ -167,7 +169,7 @@ def test_a_lost_lease_never_starts_a_final_dot(
     assert server.messages == []
     assert not record(one).may_be_duplicate
     with pytest.raises(LeaseLost):
-        claims.mark_dot(claimed)
+        mark_dot(claimed)
 
 
 def test_mail_cancelled_in_the_hands_of_a_worker_ends_with_a_closed_attempt(
@@ -252,6 +254,6 @@ def test_mail_that_was_only_claimed_is_never_set_aside(globex: Organization) -> 
 def begin_and_die(name: str) -> None:
     """As far as a worker that dies while it writes the letter comes."""
     (claimed,) = claims.claim(name, limit=1)
-    assert sending._begin(claimed)
+    assert begin(claimed)
     db.session.remove()
     claims.release_dead(name)

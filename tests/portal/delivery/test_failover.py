@@ -1,18 +1,18 @@
 """When a sender fails: another of the scope takes over, then the host where that is allowed."""
 
 import pytest
-from flask import Flask, current_app
+from flask import Flask
 
 from portal.audit.log import OPERATOR, SYSTEM
-from portal.delivery import claims, sending
+from portal.delivery import claims
 from portal.delivery.models import Delivery, Level, State
-from portal.delivery.sending import Route
 from portal.extensions import db
 from portal.identity.models import Organization
 from portal.notifications import alerts, sender_health
 from portal.settings import changes, senders
 from portal.settings.scope import HOST, Scope
 from tests.cast import Cast
+from tests.delivering import deliver
 from tests.smtp_server import SmtpServer, reply
 
 
@@ -56,12 +56,9 @@ def raise_one(organization: Organization) -> Delivery:
 def work() -> None:
     """One worker's turn after turn until nothing is due, in a context of its own."""
     db.session.commit()
-    with current_app.app_context():
-        while claimed := claims.claim("tester", limit=10):
-            for one in claimed:
-                route = Route()
-                sending.deliver(one, route)
-                route.close()
+    while claimed := claims.claim("tester", limit=10):
+        for one in claimed:
+            deliver(one)
     db.session.expire_all()
 
 

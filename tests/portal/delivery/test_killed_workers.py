@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import create_engine, select, text
 
 from portal.config import Config
-from portal.delivery import claims, sending
+from portal.delivery import claims
 from portal.delivery.models import AttemptOutcome, State, Worker
 from portal.delivery.outbox import Addressee
 from portal.extensions import db
@@ -17,8 +17,10 @@ from tests.delivering import (
     TEST_MAIL,
     Gate,
     all_in,
+    begin,
     end_leases,
     enqueue,
+    mark_dot,
     outcomes,
     record,
     take_turns,
@@ -114,8 +116,8 @@ def test_a_kill_between_acceptance_and_commit_leaves_other_kinds_to_a_person(
 ) -> None:
     (one,) = ledger.note(enqueue(globex, ann(), kind="mail.test", data=TEST_MAIL))
     (claimed,) = claims.claim("one", limit=1)
-    assert sending._begin(claimed)
-    claims.mark_dot(claimed)
+    assert begin(claimed)
+    mark_dot(claimed)
     assert claims.release_dead("one") == 1
 
     take_turns()
@@ -130,8 +132,8 @@ def test_a_second_unknown_is_not_followed_by_a_third_copy(
     (one,) = ledger.note(enqueue(globex, ann()))
     for name in ("one", "two"):
         (claimed,) = claims.claim(name, limit=1)
-        assert sending._begin(claimed)
-        claims.mark_dot(claimed)
+        assert begin(claimed)
+        mark_dot(claimed)
         claims.release_dead(name)
     assert record(one).state is State.UNKNOWN
     assert outcomes(one) == ["unknown", "unknown"]

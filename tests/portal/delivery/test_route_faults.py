@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from portal.clock import utcnow
-from portal.delivery import claims, sending, settling, sweeping
+from portal.delivery import claims, settling, sweeping
 from portal.delivery.models import Attempt, State
 from portal.delivery.outbox import Addressee
 from portal.extensions import db
@@ -21,6 +21,7 @@ from tests.delivering import (
     aim,
     all_in,
     allow,
+    begin,
     enqueue,
     hurry,
     outcomes,
@@ -143,8 +144,8 @@ def test_only_one_mail_at_a_time_probes_a_paused_sender(
     enqueue(globex, ANN, BEN)
     first, second = claims.claim("one", limit=2)
 
-    assert sending._begin(first) is not None
-    assert sending._begin(second) is None
+    assert begin(first) is not None
+    assert begin(second) is None
     assert record(second.delivery_id).state is State.HELD
     assert not settling.may_send(sender_of(globex), utcnow())
     db.session.rollback()

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from flask import Flask
+from flask import Flask, current_app
 from sqlalchemy import create_engine, text
 
 from portal.config import Config
 from portal.delivery import claims
+from portal.delivery.loop import Loop
 from portal.delivery.models import State
 from portal.delivery.outbox import Addressee
-from portal.delivery.sending import Route
 from portal.extensions import db
 from portal.identity.models import Organization
 from portal.settings.scope import Scope
@@ -131,14 +131,14 @@ def test_a_changed_sender_gets_a_session_of_its_own(
     globex: Organization, server: SmtpServer
 ) -> None:
     enqueue(globex, ANN)
-    route = Route()
+    loop = Loop(current_app._get_current_object())  # type: ignore[attr-defined]
     (claimed,) = claims.claim("one", limit=1)
-    deliver(claimed, route)
+    deliver(claimed, loop)
     aim(Scope.of(globex), "main", server, from_address="new@globex.test")
     (second,) = enqueue(globex, BEN)
     (claimed,) = claims.claim("one", limit=1)
-    deliver(claimed, route)
-    route.close()
+    deliver(claimed, loop)
+    loop.close()
 
     assert [message.mail_from for message in server.messages] == [
         "alerts@globex.test",

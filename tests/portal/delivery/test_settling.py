@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 
 from portal.clock import utcnow
-from portal.delivery import claims, sending
+from portal.delivery import claims, loop
 from portal.delivery.models import Delivery, DeliverySecret, State
 from portal.delivery.outbox import Addressee
 from portal.extensions import db
@@ -260,11 +260,14 @@ def test_a_failing_quit_is_no_failure(
 def test_acceptance_followed_by_junk_is_acceptance_and_the_session_is_left(
     globex: Organization, ledger: Ledger, server: SmtpServer
 ) -> None:
+    """The next envelope went out with the dot, so the junk seems to answer it: it is put off."""
     server.set_script(dot=[reply("250 taken", "250 and one more")])
     ids = ledger.note(enqueue(globex, ANN, BEN))
     take_turns()
+    hurry()
+    take_turns()
     assert server.connections == 2
-    assert [outcomes(one) for one in ids] == [["accepted"]] * 2
+    assert [outcomes(one)[-1] for one in ids] == ["accepted"] * 2
     ledger.check(server)
 
 
@@ -287,7 +290,7 @@ def test_an_answer_that_cannot_be_stored_at_first_is_kept_and_stored(
             raise failures.pop()
         real()
 
-    monkeypatch.setattr(sending, "_STORE_AGAIN", 0.0)
+    monkeypatch.setattr(loop, "_STORE_AGAIN", 0.0)
     (one,) = ledger.note(enqueue(globex, ANN))
     (claimed,) = claims.claim("one", limit=1)
     monkeypatch.setattr(db.session, "commit", commit)

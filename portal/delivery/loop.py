@@ -1,0 +1,446 @@
+"""The loop: the sessions of many senders, driven by one thread that waits for nothing but all of
+them at once.
+
+A turn reads what the servers said, writes it down in one commit together with the marks of the
+final dots and the attempts that come next, and only then lets those dots and envelopes go.
+"""
+
+import selectors
+import socket
+import threading
+import time
+import uuid
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from flask import Flask
+from sqlalchemy.exc import SQLAlchemyError
+
+from portal import logs
+from portal.clock import monotonic
+from portal.database import reading_only
+from portal.delivery import claims, sending, settling
+from portal.delivery.claims import Claim, LeaseLost
+from portal.delivery.route import Job, Line, Route, Unopened
+from portal.delivery.sending import Unwritten, Writer
+from portal.extensions import db
+from portal.settings.effective import Resolved
+from portal.smtp.diagnosis import FailureClass, classify
+from portal.smtp.events import ContentWanted, Ended, Event, Finished
+from portal.smtp.values import Accepted, Bundle, Outcome, Refused
+
+_OPENERS = 32
+# So many letters are written in one turn; meanwhile no answer is read.
+_WRITTEN_AT_ONCE = 32
+_STORE_AGAIN = 0.5
+_log = logs.logger("delivery")
+
+_RouteKey = tuple[uuid.UUID, uuid.UUID, Bundle]
+_Change = Callable[[], None]
+
+
+class Loop:
+    """Takes claims and sends them. Not thread-safe; expects an application context.
+
+    Once `stop` is set no letter is begun and no content given: call `stop` then.
+    `abandoned`: deliveries that something unforeseen happened to; their leases must run out.
+    """
+
+    def __init__(self, app: Flask, stop: threading.Event | None = None) -> None:
+        self.abandoned: set[uuid.UUID] = set()
+        self._app = app
+        self._pool = ThreadPoolExecutor(_OPENERS, thread_name_prefix="open")
+        self._selector = selectors.DefaultSelector()
+        self._ear, self._bell = socket.socketpair()
+        self._ear.setblocking(False)
+        self._bell.setblocking(False)
+        self._selector.register(self._ear, selectors.EVENT_READ)
+        self._writer = Writer()
+        self._claimed: dict[uuid.UUID | None, deque[Claim]] = defaultdict(deque)
+        self._unwritten: list[tuple[Claim, Resolved]] = []
+        self._last_route: dict[uuid.UUID | None, Route] = {}
+        self._routes: dict[_RouteKey, Route] = {}
+        # What the next commit writes down, and whose dots go out after it.
+        self._changes: list[tuple[Claim, _Change]] = []
+        self._dots: list[Line] = []
+        self._stop = stop or threading.Event()
+
+    @property
+    def busy(self) -> bool:
+        """Something is in hand: claimed, on its way, or answered and not written down."""
+        return bool(
+            any(self._claimed.values())
+            or self._changes
+            or self._unwritten
+            or self._dots
+            or any(
+                route.waiting or route.is_opening or any(line.jobs for line in route.lines)
+                for route in self._routes.values()
+            )
+        )
+
+    def in_hand(self) -> dict[uuid.UUID | None, int]:
+        """How many deliveries of each organization are here."""
+        counts = {key: len(queue) for key, queue in self._claimed.items() if queue}
+        for job in self._jobs():
+            key = job.claim.organization_id
+            counts[key] = counts.get(key, 0) + 1
+        return counts
+
+    def take(self, claimed: Iterable[Claim]) -> None:
+        for one in claimed:
+            self.abandoned.discard(one.delivery_id)
+            self._claimed[one.organization_id].append(one)
+
+    def turn(self, patience: float = 0.0, ears: Sequence[Any] = ()) -> None:
+        """One turn; waits at most `patience` seconds for a server, or for one of the `ears`."""
+        # 1. Wait until a server says something, time is up, or somebody calls.
+        ready = self._wait(patience, ears)
+        # 2. Hear what the servers said, and which sessions have come about.
+        for line in ready:
+            self._happened(line, line.session.flush() + line.session.read())
+        self._look_at_the_clock()
+        self._greet()
+        # 3. One commit: the answers, the marks of the dots that go next, the attempts that begin.
+        marked, begun = self._commit()
+        # 4. Now the dots may go, and behind each the next envelope.
+        for line in marked:
+            line.jobs[0].is_dotted = True
+            self._happened(line, line.session.dot())
+            self._begin_next(line)
+        # 5. Write the letters of what has begun, and hand them to their routes.
+        self._write(begun)
+        # 6. Use every session that is free, and open more where mail waits.
+        for route in list(self._routes.values()):
+            for line in list(route.lines):
+                self._begin_next(line)
+            route.open_if_wanted(self._app, self._pool, self._ring)
+            self._drop_if_over(route)
+
+    def stop(self, within: float) -> None:
+        """Give back everything but what has its final dot out; wait for those answers."""
+        self._stop.set()
+        until = monotonic() + within
+        given_back = [claimed for queue in self._claimed.values() for claimed in queue]
+        self._claimed.clear()
+        for route in self._routes.values():
+            self._give_back_waiting(route)
+        while True:
+            waiting = [line for line in self._lines() if any(job.is_dotted for job in line.jobs)]
+            for line in self._lines():
+                if line not in waiting and line not in self._dots:
+                    self._drop(line)
+            if not (self._changes or self._dots or waiting) or monotonic() > until:
+                break
+            self.turn(0.2)
+        self.close()
+        claims.release(given_back)
+
+    def close(self) -> None:
+        """Drop every session as it is."""
+        for line in list(self._lines()):
+            self._forget(line)
+        for route in self._routes.values():
+            route.close()
+        self._routes.clear()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._selector.close()
+        self._ear.close()
+        self._bell.close()
+
+    def _lines(self) -> list[Line]:
+        return [line for route in self._routes.values() for line in route.lines]
+
+    def _jobs(self) -> Iterable[Job]:
+        for route in self._routes.values():
+            yield from route.waiting
+            for line in route.lines:
+                yield from line.jobs
+
+    def _ring(self) -> None:
+        """Called by the threads of the pool."""
+        try:
+            self._bell.send(b"o")
+        except OSError:
+            return
+
+    # Hearing
+
+    def _wait(self, patience: float, ears: Sequence[Any]) -> list[Line]:
+        deadlines = [line.session.deadline for line in self._lines()]
+        soonest = min(deadlines, default=float("inf")) - monotonic()
+        if self._may_begin() or self._changes or self._unwritten:
+            patience = 0.0
+        for ear in ears:
+            self._selector.register(ear, selectors.EVENT_READ)
+        try:
+            ready = self._selector.select(max(0.0, min(patience, soonest)))
+        finally:
+            for ear in ears:
+                self._selector.unregister(ear)
+        if any(key.fileobj is self._ear for key, _ in ready):
+            self._ear.recv(4096)
+        return [key.data for key, _ in ready if isinstance(key.data, Line)]
+
+    def _look_at_the_clock(self) -> None:
+        now = monotonic()
+        for line in self._lines():
+            if line.session.deadline <= now:
+                self._happened(line, line.session.expire())
+
+    def _greet(self) -> None:
+        for route in list(self._routes.values()):
+            found = route.opened()
+            if isinstance(found, Line):
+                self._selector.register(found.session, selectors.EVENT_READ, found)
+                if self._stop.is_set():
+                    self._drop(found)
+            elif isinstance(found, Unopened) and not route.lines and route.waiting:
+                # The first one says why; nobody else tried, and nothing of theirs is burnt.
+                job = route.waiting.popleft()
+                job.phases.take_over(found.phases)
+                self._settle(job, Refused(found.failure))
+                self._give_back_waiting(route)
+
+    def _happened(self, line: Line, events: Sequence[Event]) -> None:
+        for event in events:
+            if isinstance(event, ContentWanted):
+                self._give_content(line)
+            elif isinstance(event, Finished):
+                self._finished(line, event)
+            elif isinstance(event, Ended):
+                self._forget(line)
+        if line in line.route.lines:
+            if not line.session.usable:
+                self._forget(line)
+            else:
+                self._watch(line)
+
+    def _watch(self, line: Line) -> None:
+        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if line.session.unsent else 0)
+        if self._selector.get_key(line.session).events != wanted:
+            self._selector.modify(line.session, wanted, line)
+
+    def _give_content(self, line: Line) -> None:
+        if self._stop.is_set():
+            self._drop(line)
+            return
+        job = line.jobs[0]
+        events = line.session.content(job.prepared.content)
+        self._dots.append(line)
+        self._happened(line, events)
+
+    def _finished(self, line: Line, event: Finished) -> None:
+        job = next(job for job in line.jobs if job.envelope is event.envelope)
+        line.jobs.remove(job)
+        if line in self._dots and not line.jobs:
+            self._dots.remove(line)
+        if event.untouched and line.session.begun > 1 and not job.was_retried:
+            # The session had died while it was idle; nothing was handed over.
+            job.was_retried, job.envelope = True, None
+            job.phases.restart()
+            line.route.waiting.appendleft(job)
+            return
+        outcome = event.outcomes[0]
+        self._settle(job, outcome)
+        if not isinstance(outcome, Accepted):
+            job.phases.failed(outcome.failure)
+        if isinstance(outcome, Refused) and classify(outcome.failure) is FailureClass.ROUTE_FAULT:
+            # The sender is paused now: what waited for it asks again which way to go.
+            self._give_back_waiting(line.route)
+        else:
+            line.route.finished()
+
+    # Writing down
+
+    def _settle(self, job: Job, outcome: Outcome) -> None:
+        milliseconds = int((monotonic() - job.began) * 1000) if job.began else 0
+        self._changes.append(
+            (
+                job.claim,
+                lambda: settling.settle(
+                    job.claim,
+                    outcome,
+                    sender_id=job.prepared.sender.sender_id,
+                    ms=milliseconds,
+                    phases=job.phases,
+                ),
+            )
+        )
+
+    def _give_back_waiting(self, route: Route) -> None:
+        while route.waiting:
+            self._give_back(route.waiting.popleft())
+
+    def _give_back(self, job: Job) -> None:
+        self._changes.append((job.claim, lambda: settling.unbegin(job.claim)))
+
+    def _commit(self) -> tuple[list[Line], list[tuple[Claim, Resolved]]]:
+        """One transaction. While the database is away, answers are kept and nothing goes out."""
+        dots = [line for line in self._dots if not line.session.unsent]
+        if not (self._changes or dots or self._may_begin()):
+            return [], []
+        try:
+            for _, change in self._changes:
+                change()
+            marked = [line for line in dots if self._mark(line)]
+            begun = self._begin()
+            db.session.commit()
+        except SQLAlchemyError as problem:
+            db.session.remove()
+            _log.error("answers not stored yet", kind=type(problem).__name__)
+            time.sleep(_STORE_AGAIN)
+            return [], []
+        except Exception as problem:
+            db.session.remove()
+            self._one_by_one(problem)
+            return [], []
+        self._changes = []
+        self._dots = [line for line in self._dots if line not in dots]
+        for line in dots:
+            if line not in marked:
+                self._drop(line, give_back=False)
+        for claimed, _ in begun:
+            self._claimed[claimed.organization_id].popleft()
+        return marked, [(claimed, resolved) for claimed, resolved in begun if resolved]
+
+    def _mark(self, line: Line) -> bool:
+        claimed = line.jobs[0].claim
+        try:
+            claims.mark_dot(claimed)
+        except LeaseLost:
+            settling.note_lost_lease(claimed)
+            _log.warning("lease lost", delivery=str(claimed.delivery_id))
+            return False
+        return True
+
+    def _one_by_one(self, cause: Exception) -> None:
+        """Something unforeseen: find out whose it is, and let its lease run out."""
+        _log.error("turn not stored", exc_info=cause)
+        for claimed, change in self._changes:
+            try:
+                change()
+                db.session.commit()
+            except Exception as problem:
+                db.session.remove()
+                self.abandoned.add(claimed.delivery_id)
+                _log.error("delivery failed", delivery=str(claimed.delivery_id), exc_info=problem)
+        self._changes = []
+
+    # Beginning
+
+    def _may_begin(self) -> bool:
+        room: dict[Route, int] = {}
+        return not self._stop.is_set() and any(
+            queue and self._room(organization_id, room) > 0
+            for organization_id, queue in self._claimed.items()
+        )
+
+    def _room(self, organization_id: uuid.UUID | None, room: dict[Route, int]) -> int:
+        route = self._last_route.get(organization_id)
+        if route is None:
+            return 1
+        return room.setdefault(route, route.room)
+
+    def _begin(self) -> list[tuple[Claim, Resolved | None]]:
+        """The next of each organization in turn, as far as the routes have room for them."""
+        begun: list[tuple[Claim, Resolved | None]] = []
+        room: dict[Route, int] = {}
+        taken: Counter[uuid.UUID | None] = Counter()
+        order = deque(key for key, queue in self._claimed.items() if queue)
+        while order and len(begun) < _WRITTEN_AT_ONCE and not self._stop.is_set():
+            key = order.popleft()
+            queue, number = self._claimed[key], taken[key]
+            route = self._last_route.get(key)
+            left = 1 - number if route is None else self._room(key, room)
+            if number == len(queue) or left <= 0:
+                continue
+            begun.append((queue[number], sending.begin(queue[number])))
+            taken[key] += 1
+            if route is not None and begun[-1][1] is not None:
+                room[route] = left - 1
+            order.append(key)
+        return begun
+
+    def _write(self, begun: Iterable[tuple[Claim, Resolved]]) -> None:
+        pending = [*self._unwritten, *begun]
+        self._unwritten = []
+        if not pending:
+            return
+        reading_only(True)
+        try:
+            for claimed, resolved in pending:
+                self._write_one(claimed, resolved)
+        finally:
+            db.session.remove()
+            reading_only(False)
+
+    def _write_one(self, claimed: Claim, resolved: Resolved) -> None:
+        try:
+            written = self._writer.write(claimed, resolved)
+            route = self._route(claimed, resolved)
+        except LeaseLost:
+            self._changes.append((claimed, lambda: settling.note_lost_lease(claimed)))
+        except SQLAlchemyError as problem:
+            db.session.remove()
+            _log.error("database unavailable", kind=type(problem).__name__)
+            self._unwritten.append((claimed, resolved))
+        else:
+            self._last_route[claimed.organization_id] = route
+            if isinstance(written, Unwritten):
+                problem_text = written.problem
+                self._changes.append((claimed, lambda: settling.not_written(claimed, problem_text)))
+            else:
+                route.waiting.append(Job(claimed, written))
+
+    def _route(self, claimed: Claim, resolved: Resolved) -> Route:
+        key = (resolved.sender_id, resolved.version_id, resolved.bundle)
+        if key not in self._routes:
+            guard = sending.guard_of(resolved, claimed)
+            self._routes[key] = Route(resolved, guard)
+        return self._routes[key]
+
+    def _begin_next(self, line: Line) -> None:
+        route = line.route
+        if line not in route.lines:
+            return
+        if line.spent and not line.jobs:
+            self._forget(line)
+            return
+        if self._stop.is_set():
+            return
+        follows = not line.jobs or (
+            len(line.jobs) == 1 and line.jobs[0].is_dotted and line.session.pipelines
+        )
+        if not (follows and route.waiting) or line.spent or not line.session.usable:
+            return
+        if not line.jobs:
+            # A server that closed while nothing went on says so now.
+            self._happened(line, line.session.read())
+            if line not in route.lines:
+                return
+        job = route.waiting.popleft()
+        self._happened(line, line.session.begin(line.follow(job)))
+
+    def _drop_if_over(self, route: Route) -> None:
+        if route.over:
+            self._routes = {key: one for key, one in self._routes.items() if one is not route}
+
+    def _drop(self, line: Line, *, give_back: bool = True) -> None:
+        """Close a session in the middle; what was on it and has no dot out may be given back."""
+        jobs = list(line.jobs)
+        line.jobs.clear()
+        self._forget(line)
+        if give_back:
+            for job in jobs:
+                self._give_back(job)
+
+    def _forget(self, line: Line) -> None:
+        if line in self._dots:
+            self._dots.remove(line)
+        if line in line.route.lines:
+            line.route.lines.remove(line)
+            self._selector.unregister(line.session)
+            line.session.close()

@@ -1,0 +1,171 @@
+"""The way by one sender: its open sessions, and the mail that waits for one of them.
+
+A session is opened in a pool of threads, because look-up, connection, TLS, login and access token
+may each take their time; from then on the loop drives it.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from flask import Flask
+
+from portal.clock import monotonic
+from portal.delivery import rotating
+from portal.delivery.claims import Claim
+from portal.delivery.phases import Ear, PhaseLog
+from portal.delivery.sending import Prepared
+from portal.destinations import Guard
+from portal.extensions import db
+from portal.settings.effective import Resolved
+from portal.smtp.events import Envelope
+from portal.smtp.live import LiveSession
+from portal.smtp.opening import Opened, Opening
+from portal.smtp.values import Bundle, Failure, SessionFailed
+
+# A server that lets no further session in is left with those that it has, for so many seconds.
+_CONTENT_WITH = 60.0
+
+
+@dataclass(eq=False)
+class Job:
+    """One delivery between its attempt and its answer."""
+
+    claim: Claim
+    prepared: Prepared
+    phases: PhaseLog = field(default_factory=PhaseLog)
+    envelope: Envelope | None = None
+    began: float = 0.0
+    is_dotted: bool = False
+    was_retried: bool = False
+
+
+@dataclass(eq=False)
+class Line:
+    """A session with the jobs that are on it, in order: at most one that waits for the answer to
+    its dot, and the next one that follows it."""
+
+    route: "Route"
+    session: LiveSession
+    ear: Ear
+    jobs: deque[Job] = field(default_factory=deque)
+
+    @property
+    def spent(self) -> bool:
+        """It carried as many mails as the sender allows for a connection."""
+        most = self.route.bundle.messages_per_connection
+        return most is not None and self.session.begun >= most
+
+    def follow(self, job: Job) -> Envelope:
+        """Put the job on the session; its envelope is to begin now."""
+        content = job.prepared.content
+        bundle = self.route.bundle
+        job.envelope = Envelope(
+            bundle.mail_from, (job.prepared.recipient,), len(content), not content.isascii()
+        )
+        job.began = monotonic()
+        if self.session.begun == 0:
+            job.phases.take_over(self.ear.phases)
+        else:
+            job.phases.reused()
+        job.phases.peer(self.session)
+        self.ear.hear_for(job.phases, at_once=not self.jobs)
+        self.jobs.append(job)
+        return job.envelope
+
+
+@dataclass(frozen=True)
+class Unopened:
+    """A session that did not come about, with what its steps were."""
+
+    failure: Failure
+    phases: PhaseLog
+
+
+class Route:
+    """One bundle of one sender. Only the loop's thread touches it; `woken` is called by others."""
+
+    def __init__(self, sender: Resolved, guard: Guard) -> None:
+        self.sender = sender
+        self.bundle: Bundle = sender.bundle
+        self.waiting: deque[Job] = deque()
+        self.lines: list[Line] = []
+        self._guard = guard
+        self._opening: Future[tuple[Opened, Ear] | Unopened] | None = None
+        self._finished = 0
+        self._content_until = 0.0
+
+    @property
+    def is_opening(self) -> bool:
+        return self._opening is not None
+
+    @property
+    def over(self) -> bool:
+        """Nothing is left of it."""
+        return not (self.waiting or self.lines or self._opening)
+
+    @property
+    def room(self) -> int:
+        """How many more letters are worth being written now: the first proves the route, then
+        as many as its sessions carry, and the same again to follow at once."""
+        most = 2 * min(self._finished, self.bundle.connections) or 1
+        return most - len(self.waiting) - sum(len(line.jobs) for line in self.lines)
+
+    def finished(self) -> None:
+        """A transaction came to its end: the route works, and further sessions may open."""
+        self._finished += 1
+
+    def open_if_wanted(
+        self, app: Flask, pool: ThreadPoolExecutor, woken: Callable[[], Any]
+    ) -> None:
+        """Start opening one more session where mail waits that no session will take soon."""
+        if self._opening or not self.waiting:
+            return
+        most = min(self._finished + 1, self.bundle.connections)
+        if len(self.lines) >= most or any(not line.jobs for line in self.lines):
+            return
+        if self.lines and monotonic() < self._content_until:
+            return
+        self._opening = pool.submit(_open, app, self.sender, self._guard)
+        self._opening.add_done_callback(lambda _: woken())
+
+    def opened(self) -> Line | Unopened | None:
+        """The session that was being opened, once it is there or has failed."""
+        if self._opening is None or not self._opening.done():
+            return None
+        found = self._opening.result()
+        self._opening = None
+        if isinstance(found, Unopened):
+            self._content_until = monotonic() + _CONTENT_WITH
+            return found
+        session, ear = found
+        line = Line(self, LiveSession(session, reply_timeout=self.bundle.command_timeout), ear)
+        self.lines.append(line)
+        return line
+
+    def close(self) -> None:
+        """End every session; one that is being opened ends as soon as it is there."""
+        for line in self.lines:
+            line.session.close()
+        self.lines.clear()
+        if self._opening is not None:
+            self._opening.add_done_callback(_discard)
+
+
+def _open(app: Flask, sender: Resolved, guard: Guard) -> tuple[Opened, Ear] | Unopened:
+    ear = Ear()
+    with app.app_context():
+        try:
+            rotated = rotating.of_sender(sender)
+            return Opening(sender.bundle, guard, ear, rotated).run(), ear
+        except SessionFailed as failed:
+            return Unopened(failed.failure, ear.phases)
+        finally:
+            db.session.remove()
+
+
+def _discard(opening: "Future[tuple[Opened, Ear] | Unopened]") -> None:
+    if opening.exception() is None and isinstance(found := opening.result(), tuple):
+        found[0].transport.close()
