@@ -10,8 +10,7 @@ import socket
 import threading
 import time
 import uuid
-from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -20,25 +19,19 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from portal import logs
 from portal.clock import monotonic
-from portal.database import reading_only
-from portal.delivery import claims, sending, settling
+from portal.delivery import claims, settling
 from portal.delivery.claims import Claim, LeaseLost
+from portal.delivery.intake import Change, Intake
 from portal.delivery.route import Job, Line, Route, Unopened
-from portal.delivery.sending import Unwritten, Writer
 from portal.extensions import db
 from portal.settings.effective import Resolved
 from portal.smtp.diagnosis import FailureClass, classify
 from portal.smtp.events import ContentWanted, Ended, Event, Finished
-from portal.smtp.values import Accepted, Bundle, Outcome, Refused
+from portal.smtp.values import Accepted, Outcome, Refused
 
 _OPENERS = 32
-# So many letters are written in one turn; meanwhile no answer is read.
-_WRITTEN_AT_ONCE = 32
 _STORE_AGAIN = 0.5
 _log = logs.logger("delivery")
-
-_RouteKey = tuple[uuid.UUID, uuid.UUID, Bundle]
-_Change = Callable[[], None]
 
 
 class Loop:
@@ -57,13 +50,9 @@ class Loop:
         self._ear.setblocking(False)
         self._bell.setblocking(False)
         self._selector.register(self._ear, selectors.EVENT_READ)
-        self._writer = Writer()
-        self._claimed: dict[uuid.UUID | None, deque[Claim]] = defaultdict(deque)
-        self._unwritten: list[tuple[Claim, Resolved]] = []
-        self._last_route: dict[uuid.UUID | None, Route] = {}
-        self._routes: dict[_RouteKey, Route] = {}
+        self._intake = Intake()
         # What the next commit writes down, and whose dots go out after it.
-        self._changes: list[tuple[Claim, _Change]] = []
+        self._changes: list[Change] = []
         self._dots: list[Line] = []
         self._stop = stop or threading.Event()
 
@@ -71,19 +60,18 @@ class Loop:
     def busy(self) -> bool:
         """Something is in hand: claimed, on its way, or answered and not written down."""
         return bool(
-            any(self._claimed.values())
+            self._intake.busy
             or self._changes
-            or self._unwritten
             or self._dots
             or any(
                 route.waiting or route.is_opening or any(line.jobs for line in route.lines)
-                for route in self._routes.values()
+                for route in self._intake.routes
             )
         )
 
     def in_hand(self) -> dict[uuid.UUID | None, int]:
         """How many deliveries of each organization are here."""
-        counts = {key: len(queue) for key, queue in self._claimed.items() if queue}
+        counts = self._intake.counts()
         for job in self._jobs():
             key = job.claim.organization_id
             counts[key] = counts.get(key, 0) + 1
@@ -92,7 +80,7 @@ class Loop:
     def take(self, claimed: Iterable[Claim]) -> None:
         for one in claimed:
             self.abandoned.discard(one.delivery_id)
-            self._claimed[one.organization_id].append(one)
+            self._intake.take(one)
 
     def turn(self, patience: float = 0.0, ears: Sequence[Any] = ()) -> None:
         """One turn; waits at most `patience` seconds for a server, or for one of the `ears`."""
@@ -111,21 +99,20 @@ class Loop:
             self._happened(line, line.session.dot())
             self._begin_next(line)
         # 5. Write the letters of what has begun, and hand them to their routes.
-        self._write(begun)
+        self._changes += self._intake.write(begun)
         # 6. Use every session that is free, and open more where mail waits.
-        for route in list(self._routes.values()):
+        for route in self._intake.routes:
             for line in list(route.lines):
                 self._begin_next(line)
             route.open_if_wanted(self._app, self._pool, self._ring)
-            self._drop_if_over(route)
+            self._intake.drop_if_over(route)
 
     def stop(self, within: float) -> None:
         """Give back everything but what has its final dot out; wait for those answers."""
         self._stop.set()
         until = monotonic() + within
-        given_back = [claimed for queue in self._claimed.values() for claimed in queue]
-        self._claimed.clear()
-        for route in self._routes.values():
+        given_back = self._intake.empty()
+        for route in self._intake.routes:
             self._give_back_waiting(route)
         while True:
             waiting = [line for line in self._lines() if any(job.is_dotted for job in line.jobs)]
@@ -142,19 +129,18 @@ class Loop:
         """Drop every session as it is."""
         for line in list(self._lines()):
             self._forget(line)
-        for route in self._routes.values():
+        for route in self._intake.routes:
             route.close()
-        self._routes.clear()
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._selector.close()
         self._ear.close()
         self._bell.close()
 
     def _lines(self) -> list[Line]:
-        return [line for route in self._routes.values() for line in route.lines]
+        return [line for route in self._intake.routes for line in route.lines]
 
     def _jobs(self) -> Iterable[Job]:
-        for route in self._routes.values():
+        for route in self._intake.routes:
             yield from route.waiting
             for line in route.lines:
                 yield from line.jobs
@@ -171,7 +157,7 @@ class Loop:
     def _wait(self, patience: float, ears: Sequence[Any]) -> list[Line]:
         deadlines = [line.session.deadline for line in self._lines()]
         soonest = min(deadlines, default=float("inf")) - monotonic()
-        if self._may_begin() or self._changes or self._unwritten:
+        if self._may_begin() or self._changes:
             patience = 0.0
         for ear in ears:
             self._selector.register(ear, selectors.EVENT_READ)
@@ -191,7 +177,7 @@ class Loop:
                 self._happened(line, line.session.expire())
 
     def _greet(self) -> None:
-        for route in list(self._routes.values()):
+        for route in self._intake.routes:
             found = route.opened()
             if isinstance(found, Line):
                 self._selector.register(found.session, selectors.EVENT_READ, found)
@@ -286,15 +272,18 @@ class Loop:
             for _, change in self._changes:
                 change()
             marked = [line for line in dots if self._mark(line)]
-            begun = self._begin()
+            if self._may_begin():
+                self._intake.begin()
             db.session.commit()
         except SQLAlchemyError as problem:
             db.session.remove()
+            self._intake.doubt()
             _log.error("answers not stored yet", kind=type(problem).__name__)
             time.sleep(_STORE_AGAIN)
             return [], []
         except Exception as problem:
             db.session.remove()
+            self.abandoned |= self._intake.poisoned()
             self._one_by_one(problem)
             return [], []
         self._changes = []
@@ -302,9 +291,7 @@ class Loop:
         for line in dots:
             if line not in marked:
                 self._drop(line, give_back=False)
-        for claimed, _ in begun:
-            self._claimed[claimed.organization_id].popleft()
-        return marked, [(claimed, resolved) for claimed, resolved in begun if resolved]
+        return marked, self._intake.begun()
 
     def _mark(self, line: Line) -> bool:
         claimed = line.jobs[0].claim
@@ -329,78 +316,10 @@ class Loop:
                 _log.error("delivery failed", delivery=str(claimed.delivery_id), exc_info=problem)
         self._changes = []
 
-    # Beginning
+    # Sending
 
     def _may_begin(self) -> bool:
-        room: dict[Route, int] = {}
-        return not self._stop.is_set() and any(
-            queue and self._room(organization_id, room) > 0
-            for organization_id, queue in self._claimed.items()
-        )
-
-    def _room(self, organization_id: uuid.UUID | None, room: dict[Route, int]) -> int:
-        route = self._last_route.get(organization_id)
-        if route is None:
-            return 1
-        return room.setdefault(route, route.room)
-
-    def _begin(self) -> list[tuple[Claim, Resolved | None]]:
-        """The next of each organization in turn, as far as the routes have room for them."""
-        begun: list[tuple[Claim, Resolved | None]] = []
-        room: dict[Route, int] = {}
-        taken: Counter[uuid.UUID | None] = Counter()
-        order = deque(key for key, queue in self._claimed.items() if queue)
-        while order and len(begun) < _WRITTEN_AT_ONCE and not self._stop.is_set():
-            key = order.popleft()
-            queue, number = self._claimed[key], taken[key]
-            route = self._last_route.get(key)
-            left = 1 - number if route is None else self._room(key, room)
-            if number == len(queue) or left <= 0:
-                continue
-            begun.append((queue[number], sending.begin(queue[number])))
-            taken[key] += 1
-            if route is not None and begun[-1][1] is not None:
-                room[route] = left - 1
-            order.append(key)
-        return begun
-
-    def _write(self, begun: Iterable[tuple[Claim, Resolved]]) -> None:
-        pending = [*self._unwritten, *begun]
-        self._unwritten = []
-        if not pending:
-            return
-        reading_only(True)
-        try:
-            for claimed, resolved in pending:
-                self._write_one(claimed, resolved)
-        finally:
-            db.session.remove()
-            reading_only(False)
-
-    def _write_one(self, claimed: Claim, resolved: Resolved) -> None:
-        try:
-            written = self._writer.write(claimed, resolved)
-            route = self._route(claimed, resolved)
-        except LeaseLost:
-            self._changes.append((claimed, lambda: settling.note_lost_lease(claimed)))
-        except SQLAlchemyError as problem:
-            db.session.remove()
-            _log.error("database unavailable", kind=type(problem).__name__)
-            self._unwritten.append((claimed, resolved))
-        else:
-            self._last_route[claimed.organization_id] = route
-            if isinstance(written, Unwritten):
-                problem_text = written.problem
-                self._changes.append((claimed, lambda: settling.not_written(claimed, problem_text)))
-            else:
-                route.waiting.append(Job(claimed, written))
-
-    def _route(self, claimed: Claim, resolved: Resolved) -> Route:
-        key = (resolved.sender_id, resolved.version_id, resolved.bundle)
-        if key not in self._routes:
-            guard = sending.guard_of(resolved, claimed)
-            self._routes[key] = Route(resolved, guard)
-        return self._routes[key]
+        return self._intake.may_begin() and not self._stop.is_set()
 
     def _begin_next(self, line: Line) -> None:
         route = line.route
@@ -423,10 +342,6 @@ class Loop:
                 return
         job = route.waiting.popleft()
         self._happened(line, line.session.begin(line.follow(job)))
-
-    def _drop_if_over(self, route: Route) -> None:
-        if route.over:
-            self._routes = {key: one for key, one in self._routes.items() if one is not route}
 
     def _drop(self, line: Line, *, give_back: bool = True) -> None:
         """Close a session in the middle; what was on it and has no dot out may be given back."""

@@ -4,7 +4,7 @@ import random
 import uuid
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, func, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, select, update
 
 from portal import jobs
 from portal.clock import utcnow
@@ -104,6 +104,18 @@ def unbegin(claimed: Claim) -> None:
     delivery.attempt_count -= 1
     delivery.state = State.QUEUED
     _let_go(delivery)
+
+
+def forget_open_attempt(claimed: Claim) -> None:
+    """Undo what a commit of unknown outcome may have counted for this claim."""
+    open_one = and_(
+        Attempt.delivery_id == claimed.delivery_id,
+        Attempt.worker == claimed.worker,
+        Attempt.outcome.is_(None),
+    )
+    if rows_changed(db.session.execute(delete(Attempt).where(open_one))):
+        counted = update(Delivery).where(claimed.holds)
+        db.session.execute(counted.values(attempt_count=Delivery.attempt_count - 1))
 
 
 def put_aside(delivery: Delivery, state: State, reason: str) -> None:
