@@ -40,11 +40,17 @@ def check_command() -> None:
 
 
 class Revisions:
-    """The revision that the database has (None: no tables) and the one that this version wants."""
+    """The revision that the database has (None: no tables) and the one that this version wants.
 
-    def __init__(self, found: str | None, wanted: str | None) -> None:
+    `known`: all revisions of this version; a database at another one is newer.
+    """
+
+    def __init__(
+        self, found: str | None, wanted: str | None, known: frozenset[str] = frozenset()
+    ) -> None:
         self.found = found
         self.wanted = wanted
+        self.known = known
 
 
 def migrate(app: Flask) -> None:
@@ -63,10 +69,12 @@ def revisions(app: Flask) -> Revisions:
         with app.app_context(), db.engine.connect() as connection:
             found = MigrationContext.configure(connection).get_current_revision()
             alembic: AlembicConfig = current_app.extensions["migrate"].migrate.get_config()
-            wanted = ScriptDirectory.from_config(alembic).get_current_head()
+            scripts = ScriptDirectory.from_config(alembic)
+            wanted = scripts.get_current_head()
+            known = frozenset(script.revision for script in scripts.walk_revisions())
     except DBAPIError as problem:
         raise unreachable(app, problem) from None
-    return Revisions(found, wanted)
+    return Revisions(found, wanted, known)
 
 
 def require_current(app: Flask) -> None:
