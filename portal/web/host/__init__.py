@@ -11,3 +11,4 @@ from portal.web.host import organizations as organizations
 from portal.web.host import overview as overview
 from portal.web.host import records as records
 from portal.web.host import senders as senders
+from portal.web.host import set_up as set_up
