@@ -7,6 +7,8 @@ from portal.web.host import audit as audit
 from portal.web.host import delivery_engine as delivery_engine
 from portal.web.host import mail_catcher as mail_catcher
 from portal.web.host import mail_settings as mail_settings
+from portal.web.host import organization_limits as organization_limits
+from portal.web.host import organization_state as organization_state
 from portal.web.host import organizations as organizations
 from portal.web.host import overview as overview
 from portal.web.host import records as records
