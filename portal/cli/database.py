@@ -40,24 +40,21 @@ def check_command() -> None:
 
 
 class Revisions:
-    """The revision that the database has (None: no tables) and the one that this version wants.
+    """The revision that the database has (None: no tables) and the one that this version wants."""
 
-    `known`: all revisions of this version; a database at another one is newer.
-    """
-
-    def __init__(
-        self, found: str | None, wanted: str | None, known: frozenset[str] = frozenset()
-    ) -> None:
+    def __init__(self, found: str | None, wanted: str | None) -> None:
         self.found = found
         self.wanted = wanted
-        self.known = known
 
 
-def migrate(app: Flask) -> None:
-    """Bring the tables to this version. Raises Failed when the database cannot be reached."""
+def migrate(app: Flask, revision: str = "head") -> None:
+    """Bring the tables to a revision, by default this version's.
+
+    Raises Failed when the database cannot be reached.
+    """
     try:
         with app.app_context():
-            upgrade()
+            upgrade(revision=revision)
             db.session.remove()
     except DBAPIError as problem:
         raise unreachable(app, problem) from None
@@ -68,13 +65,16 @@ def revisions(app: Flask) -> Revisions:
     try:
         with app.app_context(), db.engine.connect() as connection:
             found = MigrationContext.configure(connection).get_current_revision()
-            alembic: AlembicConfig = current_app.extensions["migrate"].migrate.get_config()
-            scripts = ScriptDirectory.from_config(alembic)
-            wanted = scripts.get_current_head()
-            known = frozenset(script.revision for script in scripts.walk_revisions())
+            wanted = _scripts().get_current_head()
     except DBAPIError as problem:
         raise unreachable(app, problem) from None
-    return Revisions(found, wanted, known)
+    return Revisions(found, wanted)
+
+
+def knows(app: Flask, revision: str) -> bool:
+    """Whether this version has that revision; one that it does not have is of a newer version."""
+    with app.app_context():
+        return revision in {script.revision for script in _scripts().walk_revisions()}
 
 
 def require_current(app: Flask) -> None:
@@ -101,3 +101,8 @@ def unreachable(app: Flask, problem: DBAPIError) -> Failed:
         else "Check PORTAL_DATABASE_URL and that the server runs."
     )
     return Failed(f"The database {shown} cannot be used: {cause}. {cure}")
+
+
+def _scripts() -> ScriptDirectory:
+    alembic: AlembicConfig = current_app.extensions["migrate"].migrate.get_config()
+    return ScriptDirectory.from_config(alembic)

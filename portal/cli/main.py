@@ -7,6 +7,7 @@ import click
 
 from portal.cli import (
     apply,
+    backup,
     database,
     demo,
     doctor,
@@ -65,6 +66,8 @@ for command in (
     apply.apply,
     export.export,
     doctor.doctor,
+    backup.backup,
+    backup.restore,
     people.admin,
     people.token,
     sender.sender,

@@ -44,7 +44,7 @@ def check(app: Flask, findings: list[Finding]) -> bool:
         findings.append(_out_of_reach(problem))
         return False
     findings.append(fine("database", f"The {_engine(config)} database answers."))
-    findings.append(_schema(state))
+    findings.append(_schema(app, state))
     with app.app_context():
         findings.extend(_whole(config))
         findings.extend(_keys(config))
@@ -67,10 +67,10 @@ def _out_of_reach(problem: Failed) -> Finding:
     return fault("database", f"{message}.", cure)
 
 
-def _schema(state: database.Revisions) -> Finding:
+def _schema(app: Flask, state: database.Revisions) -> Finding:
     if state.found is None:
         return fault("schema", "The database is empty.", "Run: portal db upgrade")
-    if state.found not in state.known:
+    if not database.knows(app, state.found):
         return fault(
             "schema",
             f"The database is at {state.found}, which this version does not know.",
