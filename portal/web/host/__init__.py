@@ -2,6 +2,7 @@
 
 from portal.web.host import acting as acting
 from portal.web.host import administrators as administrators
+from portal.web.host import affected as affected
 from portal.web.host import api_tokens as api_tokens
 from portal.web.host import audit as audit
 from portal.web.host import delivery_engine as delivery_engine

@@ -3,15 +3,18 @@
 from flask import Flask
 from sqlalchemy import select
 
+from portal.audit.log import OPERATOR
 from portal.audit.models import AuditEntry
 from portal.delivery import outbox
 from portal.delivery.outbox import Addressee
 from portal.extensions import db
+from portal.identity import organizations
 from portal.identity.models import Organization
 from portal.kinds import BY_KEY
-from portal.settings import effective
+from portal.settings import effective, senders
 from portal.settings.models import MailSettings
-from portal.settings.scope import Scope
+from portal.settings.scope import HOST, Scope
+from portal.settings.sender_rules import VALUE_KEYS
 from tests.browser import Browser
 from tests.cast import Cast, Tenant
 from tests.delivering import ALERT
@@ -96,3 +99,54 @@ def test_suspending_states_what_happens_is_shown_and_ends(
     with app.app_context():
         organization = db.session.get_one(Organization, cast.globex.id)
         assert effective.default_sender(Scope.of(organization)) == effective.choose(organization)
+
+
+def test_before_a_change_of_the_hosts_senders_the_affected_are_named(
+    app: Flask, visit: Browser, cast: Cast
+) -> None:
+    with app.app_context():
+        host = effective.default_sender(HOST)
+        assert host is not None
+        default = f"/host/senders/{host.id}"
+        values = effective.values_of(host.versions[-1])
+        spare = {key: getattr(values, key) for key in VALUE_KEYS}
+        senders.save(HOST, "spare", spare, secret=senders.Clear(), actor=OPERATOR, activate=True)
+        db.session.commit()
+    visit.sign_in(cast.rita)
+    for path, words in (
+        ("/host/mail-settings/edit", "1 organization will use this from the next message"),
+        (f"{default}/edit", "1 organization will use this from the next message"),
+        (default, "Disabled or deleted: mail of 1 organization is held"),
+        (f"{default}/delete", "The organizations whose mail is held"),
+        ("/host/senders", "Another default: 1 organization will use it"),
+    ):
+        page = visit.open(path)
+        assert words in page.text and "Acme" in page.text, path
+    page = visit.open("/host/senders").follow("spare")
+    assert "Made the default: 1 organization will use this" in page.text
+    assert "will use this" not in visit.open(f"{page.path}/edit").text
+    own = visit.open(GLOBEX)
+    assert own.heading.startswith("Globex")
+
+
+def test_who_uses_the_hosts_senders_is_told_by_number_and_by_name(
+    app: Flask, visit: Browser, cast: Cast
+) -> None:
+    with app.app_context():
+        acme, globex = (
+            db.session.get_one(Organization, one.id) for one in (cast.acme, cast.globex)
+        )
+        own = effective.default_sender(Scope.of(globex))
+        assert own is not None
+        own.consecutive_failures = 3
+        organizations.suspend(acme, actor=OPERATOR)
+        db.session.commit()
+    visit.sign_in(cast.rita)
+    for path in ("/host/mail-settings", "/host/senders"):
+        page = visit.open(path)
+        words = "Used by 0 organizations, overridden by 1, off at 1, failing at 1."
+        assert words in page.text and "Suspended" in page.text
+        assert "Their own default sender fails now." in page.text
+    assert (
+        "No organization uses the platform’s senders" in visit.open("/host/mail-settings/edit").text
+    )
