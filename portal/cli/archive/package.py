@@ -26,7 +26,7 @@ def pack(target: Path, manifest: Manifest, folder: Path) -> None:
     """
     described = folder / _MANIFEST
     described.write_text(manifest.to_json(), encoding="utf-8")
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
+    unfinished = target.with_name(f".{target.name}.{os.urandom(4).hex()}")
     try:
         descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
@@ -35,7 +35,7 @@ def pack(target: Path, manifest: Manifest, folder: Path) -> None:
                     tar.add(folder / name, arcname=name, filter=_plain)
             file.flush()
             os.fsync(file.fileno())
-        os.link(unfinished, target)
+        _name(unfinished, target)
     except FileExistsError:
         raise Failed(f"{target} is there already. Name a new file.") from None
     finally:
@@ -75,6 +75,19 @@ def _extract(tar: tarfile.TarFile, name: str, folder: Path) -> None:
         raise KeyError(name)
     with (folder / name).open("wb") as file:
         shutil.copyfileobj(found, file)
+
+
+def _name(unfinished: Path, target: Path) -> None:
+    """Give the whole archive its name. Raises FileExistsError where somebody took the name."""
+    try:
+        os.link(unfinished, target)
+    except FileExistsError:
+        raise
+    except OSError:
+        # Not every disk that backups go to knows links.
+        if target.exists():
+            raise FileExistsError(target) from None
+        unfinished.rename(target)
 
 
 def _plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:

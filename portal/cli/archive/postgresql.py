@@ -59,7 +59,7 @@ class PostgresqlStore:
     @contextmanager
     def stage(self, folder: Path, manifest: Manifest) -> Iterator["StagedSchema"]:
         """A schema of its own for the archive's tables."""
-        schema = f"gatepost_restore_{os.getpid()}"
+        schema = f"gatepost_restore_{os.urandom(4).hex()}"
         with _connected(self.config, "written") as connection:
             connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
         try:

@@ -62,7 +62,7 @@ class SqliteStore:
     def stage(self, folder: Path, manifest: Manifest) -> Iterator["StagedFile"]:
         """The archive's file beside the one in use."""
         # The same folder: a rename from elsewhere would not be one step.
-        staged = self.file.with_name(f".{self.file.name}.{os.getpid()}")
+        staged = self.file.with_name(f".{self.file.name}.{os.urandom(4).hex()}")
         try:
             self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             staged.touch(mode=0o600, exist_ok=False)
