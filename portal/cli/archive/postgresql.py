@@ -21,6 +21,7 @@ _SUFFIX = ".copy"
 # The queue of `portal jobs` is made anew at its start; its jobs look at the tables themselves.
 _NOT_OURS = "huey"
 _PORTION = 256 * 1024
+_STAGED = "gatepost_restore_"
 _Connection = psycopg.Connection[tuple[Any, ...]]
 
 
@@ -59,8 +60,10 @@ class PostgresqlStore:
     @contextmanager
     def stage(self, folder: Path, manifest: Manifest) -> Iterator["StagedSchema"]:
         """A schema of its own for the archive's tables."""
-        schema = f"gatepost_restore_{os.urandom(4).hex()}"
+        schema = f"{_STAGED}{os.urandom(4).hex()}"
         with _connected(self.config, "written") as connection:
+            for left in _left_behind(connection):
+                connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(left)))
             connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
         try:
             yield StagedSchema(_within(self.config, schema), schema, self.config, folder, manifest)
@@ -153,6 +156,12 @@ def _within(config: Config, schema: str) -> Config:
     options = f"{given} -csearch_path={schema}".strip()
     chosen = url.update_query_dict({"options": options})
     return replace(config, database_url=chosen.render_as_string(hide_password=False))
+
+
+def _left_behind(connection: _Connection) -> list[str]:
+    """The schemas of restores that were killed."""
+    query = "SELECT nspname FROM pg_namespace WHERE starts_with(nspname, %s)"
+    return [name for (name,) in connection.execute(query, (_STAGED,))]
 
 
 def _require_alone(connection: _Connection) -> None:

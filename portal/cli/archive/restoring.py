@@ -1,7 +1,11 @@
 """Restoring: check everything, build the tables beside those in use, then change over at once."""
 
+import fcntl
+import os
+import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +26,8 @@ from portal.cli.failures import Failed
 from portal.config import Config
 from portal.delivery import restoring
 from portal.extensions import db
+
+_PREFIX = ".restore-"
 
 
 @dataclass(frozen=True)
@@ -52,8 +58,7 @@ def restore(config: Config, wish: Wish) -> Restored:
     """Put an archive in place of what is there. Raises Failed, and has changed nothing then."""
     config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     store = store_of(config)
-    with tempfile.TemporaryDirectory(prefix=".restore-", dir=config.data_dir) as name:
-        folder = Path(name)
+    with _folder(config.data_dir) as folder:
         manifest = package.unpack(wish.archive, folder)
         _require_same_engine(store, manifest)
         key_files.require(config, manifest, folder)
@@ -66,6 +71,24 @@ def restore(config: Config, wish: Wish) -> Restored:
             waiting = _prepare(staged, manifest, wish)
             lines = tuple(_change_over(config, manifest, folder, staged))
     return Restored(manifest, waiting, lines)
+
+
+@contextmanager
+def _folder(data_dir: Path) -> Iterator[Path]:
+    """A folder for the archive's parts. What a restore that was killed left behind goes, as it
+    may hold keys. Raises Failed while another restore is under way.
+    """
+    lock = os.open(data_dir, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for left in data_dir.glob(f"{_PREFIX}*"):
+            shutil.rmtree(left)
+        with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=data_dir) as name:
+            yield Path(name)
+    except BlockingIOError:
+        raise Failed("Another restore is under way here. Wait until it has ended.") from None
+    finally:
+        os.close(lock)
 
 
 def _require_same_engine(store: Store, manifest: Manifest) -> None:

@@ -65,6 +65,8 @@ class SqliteStore:
         staged = self.file.with_name(f".{self.file.name}.{os.urandom(4).hex()}")
         try:
             self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for left in self.file.parent.glob(f".{self.file.name}.*"):
+                left.unlink()  # by a restore that was killed
             staged.touch(mode=0o600, exist_ok=False)
             shutil.copyfile(folder / PART, staged)
             config = replace(self.config, database_url=f"sqlite:///{staged}")

@@ -241,6 +241,27 @@ def test_an_installation_in_use_is_not_replaced(here: dict[str, str], tmp_path: 
     assert secret.read_text() == "another key that signs the cookies of a test\n"
 
 
+def test_what_a_killed_restore_left_behind_goes_with_the_next_one(
+    here: dict[str, str], tmp_path: Path
+) -> None:
+    archive = tmp_path / "gatepost.tar"
+    invoke(here, "backup", archive)
+    left = Path(here["PORTAL_DATA_DIR"]) / ".restore-killed"
+    left.mkdir()
+    (left / "encryption-keys").write_text("k1:key")
+    (tmp_path / ".gatepost.sqlite3.killed").write_text("half a database")
+    with opened(here):
+        if db.engine.dialect.name == "postgresql":
+            db.session.execute(text("CREATE SCHEMA gatepost_restore_killed"))
+            db.session.commit()
+    assert invoke(here, "restore", archive, "--replace").exit_code == 0
+    assert not left.exists()
+    with opened(here):
+        assert not left_behind()
+    if "sqlite" in here["PORTAL_DATABASE_URL"]:
+        assert not (tmp_path / ".gatepost.sqlite3.killed").exists()
+
+
 @SQLITE
 def test_a_damaged_file_is_replaced_and_kept(here: dict[str, str], tmp_path: Path) -> None:
     archive = tmp_path / "gatepost.tar"
