@@ -16,7 +16,7 @@ from portal.clock import utcnow
 from portal.config import Config
 from portal.extensions import db
 from portal.identity.models import AccountLink, SignInAttempt, SignInSession
-from portal.notifications import approvals, sender_health
+from portal.notifications import approvals, credential_expiry, sender_health
 from portal.notifications.models import IdempotentAnswer
 from portal.settings.models import PassedTest, SecretDraft, TestRun
 
@@ -45,6 +45,11 @@ def register(huey: Huey, app: Flask) -> None:
     def tell_of_sender_health() -> None:
         with app.app_context():
             sender_health.tell()
+
+    @huey.periodic_task(crontab(minute="7"))
+    def tell_of_credentials_that_expire() -> None:
+        with app.app_context():
+            credential_expiry.tell()
 
     @huey.periodic_task(crontab(minute="17"))
     def forget_what_is_over() -> None:

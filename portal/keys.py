@@ -33,13 +33,40 @@ def vault() -> Vault:
     """The vault of the running application. Raises ConfigError where there is no key."""
     found = current_app.extensions.get("vault")
     if found is None:
-        found = current_app.extensions["vault"] = _open_vault(current_app.extensions["config"])
+        found = current_app.extensions["vault"] = open_vault(current_app.extensions["config"])
     return found
 
 
 def load_secret_key(config: Config) -> str | None:
     """The key that signs cookies, or None before the first run."""
     return config.secret_key or _read(config.data_dir / _SECRET_FILE)
+
+
+def files(config: Config) -> tuple[Path, ...]:
+    """The files that keys are read from: none for the keys that the configuration holds."""
+    encryption = () if config.encryption_keys else (config.data_dir / _ENCRYPTION_FILE,)
+    secret = () if config.secret_key else (config.data_dir / _SECRET_FILE,)
+    return (*encryption, *secret)
+
+
+def encryption_keys(config: Config) -> tuple[tuple[str, str], ...]:
+    """Key id and base64 of each encryption key, the encrypting one first; not checked yet.
+
+    Raises ConfigError where there is none, or the file is none of keys.
+    """
+    return _listed(config)[1]
+
+
+def open_vault(config: Config) -> Vault:
+    """A vault with the keys of this configuration. Raises ConfigError with one line."""
+    where, pairs = _listed(config)
+    opened = []
+    for key_id, encoded in pairs:
+        try:
+            opened.append((key_id, decoded_key(encoded)))
+        except ValueError as problem:
+            raise ConfigError(f"{where}: the key {key_id!r} {problem}.") from None
+    return Vault(opened)
 
 
 def ensure(app: Flask) -> list[Path]:
@@ -60,7 +87,7 @@ def ensure(app: Flask) -> list[Path]:
                 f"The secret key is missing: restore {config.data_dir / _SECRET_FILE} "
                 "or set PORTAL_SECRET_KEY."
             )
-        app.extensions["vault"] = opened = _open_vault(config)
+        app.extensions["vault"] = opened = open_vault(config)
         if missing := sorted(known - set(opened.key_ids)):
             raise ConfigError(
                 f"Encryption key {missing[0]} is missing: restore "
@@ -89,29 +116,22 @@ def _make_missing(config: Config) -> list[Path]:
     return [path for path, content in made if _write(path, content)]
 
 
-def _open_vault(config: Config) -> Vault:
-    where = "PORTAL_ENCRYPTION_KEYS"
-    pairs = config.encryption_keys
-    if not pairs:
-        path = config.data_dir / _ENCRYPTION_FILE
-        where = str(path)
-        content = _read(path)
-        if content is None:
-            raise ConfigError(
-                f"The encryption keys are missing: restore {path} or set PORTAL_ENCRYPTION_KEYS."
-            )
-        lines = [line.strip() for line in content.replace(",", "\n").splitlines() if line.strip()]
-        if not all(":" in line for line in lines):
-            # The line itself is not shown: it may be a key whose id is missing.
-            raise ConfigError(f"{path}: every line must look like id:base64.")
-        pairs = tuple((key_id, encoded) for key_id, _, encoded in (x.partition(":") for x in lines))
-    keys = []
-    for key_id, encoded in pairs:
-        try:
-            keys.append((key_id, decoded_key(encoded)))
-        except ValueError as problem:
-            raise ConfigError(f"{where}: the key {key_id!r} {problem}.") from None
-    return Vault(keys)
+def _listed(config: Config) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """Where the encryption keys come from, in words, and what is written there."""
+    if config.encryption_keys:
+        return "PORTAL_ENCRYPTION_KEYS", config.encryption_keys
+    path = config.data_dir / _ENCRYPTION_FILE
+    content = _read(path)
+    if content is None:
+        raise ConfigError(
+            f"The encryption keys are missing: restore {path} or set PORTAL_ENCRYPTION_KEYS."
+        )
+    lines = [line.strip() for line in content.replace(",", "\n").splitlines() if line.strip()]
+    if not all(":" in line for line in lines):
+        # The line itself is not shown: it may be a key whose id is missing.
+        raise ConfigError(f"{path}: every line must look like id:base64.")
+    parts = (line.partition(":") for line in lines)
+    return str(path), tuple((key_id, encoded) for key_id, _, encoded in parts)
 
 
 def _read(path: Path) -> str | None:

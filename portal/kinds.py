@@ -58,6 +58,7 @@ _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
 _ALERT = ("title", "severity", "text", "resource_name", "resource_url", "starts_at", "raised_by")
 _SENDER = ("owner_name", "sender_name", "server", "since_at", "waiting", "sender_url")
+_EXPIRING = ("credential", "expires_at", "days_left", "tested_at")
 _APPROVAL = ("title", "text", "resource_name", "resource_url", "requested_by", "expires_at")
 
 ALL: tuple[Kind, ...] = (
@@ -145,6 +146,15 @@ ALL: tuple[Kind, ...] = (
         lifetime=_DAY,
         when_unknown=WhenUnknown.ASK,
         variables=_SENDER,
+    ),
+    Kind(
+        key="mail.credential_expiring",
+        name="Credential expiring",
+        category=Category.MAIL,
+        priority=Priority.ALERT,
+        lifetime=_DAY,
+        when_unknown=WhenUnknown.SEND_AGAIN,
+        variables=("owner_name", "sender_name", "server", "sender_url", *_EXPIRING),
     ),
 )
 

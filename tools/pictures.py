@@ -34,8 +34,9 @@ HOST, ACME, GLOBEX = "/host", "/organizations/acme", "/organizations/globex"
 PAGES = {
     "rita@platform.test": [
         f"{HOST}/overview", f"{HOST}/mail-settings", f"{HOST}/mail-settings/edit",
-        f"{HOST}/senders",
-        f"{HOST}/senders/new", f"{HOST}/senders {{first}}", f"{HOST}/organizations",
+        f"{HOST}/set-up/platform", f"{HOST}/set-up/sender", f"{HOST}/set-up/done",
+        f"{HOST}/senders", f"{HOST}/senders/new", f"{HOST}/senders {{first}}",
+        f"{HOST}/organizations",
         f"{HOST}/organizations/new", f"{HOST}/administrators", f"{HOST}/records",
         f"{HOST}/records {{first}}", f"{HOST}/delivery-engine", f"{HOST}/api-tokens",
         f"{HOST}/audit", f"{HOST}/mail-catcher", f"{HOST}/mail-catcher {{first}}",

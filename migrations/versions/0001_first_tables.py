@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-21 11:32:46.880784
+Create Date: 2026-11-21 14:40:25.724152
 """
 
 from alembic import op
@@ -72,6 +72,7 @@ def upgrade():
     sa.Column('scope', sa.String(length=36), nullable=False),
     sa.Column('digest', sa.String(length=64), nullable=False),
     sa.Column('at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('certificate_expires_at', sa.DateTime(timezone=True), nullable=True),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_passed_tests'))
     )
     op.create_index('ix_passed_tests_scope_digest', 'passed_tests', ['scope', 'digest'], unique=False)
@@ -303,6 +304,7 @@ def upgrade():
     sa.Column('next_probe_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('failing_since_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('failure_told_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('expiries_told', sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
     sa.ForeignKeyConstraint(['organization_id'], ['organizations.id'], name=op.f('fk_senders_organization_id_organizations')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_senders')),
     sa.UniqueConstraint('scope', 'name', name=op.f('uq_senders_scope_name'))
@@ -398,6 +400,7 @@ def upgrade():
     sa.Column('state', sa.String(length=32), nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('tested_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('certificate_expires_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('display_name', sa.String(length=200), nullable=False),
     sa.Column('from_address', sa.String(length=254), nullable=False),
     sa.Column('reply_to', sa.String(length=254), nullable=True),

@@ -47,11 +47,14 @@ class Revisions:
         self.wanted = wanted
 
 
-def migrate(app: Flask) -> None:
-    """Bring the tables to this version. Raises Failed when the database cannot be reached."""
+def migrate(app: Flask, revision: str = "head") -> None:
+    """Bring the tables to a revision, by default this version's.
+
+    Raises Failed when the database cannot be reached.
+    """
     try:
         with app.app_context():
-            upgrade()
+            upgrade(revision=revision)
             db.session.remove()
     except DBAPIError as problem:
         raise unreachable(app, problem) from None
@@ -62,11 +65,16 @@ def revisions(app: Flask) -> Revisions:
     try:
         with app.app_context(), db.engine.connect() as connection:
             found = MigrationContext.configure(connection).get_current_revision()
-            alembic: AlembicConfig = current_app.extensions["migrate"].migrate.get_config()
-            wanted = ScriptDirectory.from_config(alembic).get_current_head()
+            wanted = _scripts().get_current_head()
     except DBAPIError as problem:
         raise unreachable(app, problem) from None
     return Revisions(found, wanted)
+
+
+def knows(app: Flask, revision: str) -> bool:
+    """Whether this version has that revision; one that it does not have is of a newer version."""
+    with app.app_context():
+        return revision in {script.revision for script in _scripts().walk_revisions()}
 
 
 def require_current(app: Flask) -> None:
@@ -93,3 +101,8 @@ def unreachable(app: Flask, problem: DBAPIError) -> Failed:
         else "Check PORTAL_DATABASE_URL and that the server runs."
     )
     return Failed(f"The database {shown} cannot be used: {cause}. {cure}")
+
+
+def _scripts() -> ScriptDirectory:
+    alembic: AlembicConfig = current_app.extensions["migrate"].migrate.get_config()
+    return ScriptDirectory.from_config(alembic)

@@ -7,8 +7,10 @@ import click
 
 from portal.cli import (
     apply,
+    backup,
     database,
     demo,
+    doctor,
     export,
     jobs,
     people,
@@ -63,6 +65,9 @@ for command in (
     database.database,
     apply.apply,
     export.export,
+    doctor.doctor,
+    backup.backup,
+    backup.restore,
     people.admin,
     people.token,
     sender.sender,

@@ -6,7 +6,7 @@ leaves a sending record like every other mail.
 
 import uuid
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from flask import current_app
@@ -230,9 +230,11 @@ def _finish(
     if record_id is not None:
         _settle(db.session.get_one(Delivery, record_id), report)
         if report.passed:
-            senders.remember_pass(scope, checked)
+            seen = report.tls.not_after if report.tls else None
+            senders.remember_pass(scope, checked, certificate_expires_at=seen)
             db.session.flush()
             _activate_draft(scope, checked, sender_id, actor)
+            _note_active(checked, sender_id, seen)
     db.session.commit()
 
 
@@ -246,6 +248,18 @@ def _activate_draft(
         return
     if effective.values_of(draft) == checked.values:
         senders.activate(scope, sender, actor=actor)
+
+
+def _note_active(
+    checked: Candidate, sender_id: uuid.UUID | None, certificate_expires_at: datetime | None
+) -> None:
+    """The stored values of the version that sends were tested: its certificate is known anew."""
+    sender = db.session.get(Sender, sender_id) if sender_id else None
+    active = effective.version_of(sender, VersionState.ACTIVE) if sender else None
+    if sender is None or active is None or not isinstance(checked.secret_change, Keep | Clear):
+        return
+    if effective.values_of(active) == checked.values:
+        senders.note_pass(sender, certificate_expires_at=certificate_expires_at)
 
 
 def _settle(record: Delivery, report: Report) -> None:

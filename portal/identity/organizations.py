@@ -1,4 +1,4 @@
-"""Organizations as the host sees them: list, create, rename, delete."""
+"""Organizations as the host sees them: list, create, rename, suspend, delete."""
 
 import re
 import unicodedata
@@ -135,6 +135,19 @@ def people(organization: Organization) -> People:
     return People(db.session.scalar(count) or 0, db.session.scalar(only_here) or 0)
 
 
+def suspend(organization: Organization, *, actor: Actor) -> bool:
+    """Hold the organization's mail, but for security mail; people keep their access.
+
+    Returns whether it was active until now. Raises Stale where it was deleted meanwhile.
+    """
+    return _set_state(organization, OrganizationState.SUSPENDED, "organization.suspended", actor)
+
+
+def resume(organization: Organization, *, actor: Actor) -> bool:
+    """End a suspension; what was held for it leaves at once. As `suspend`."""
+    return _set_state(organization, OrganizationState.ACTIVE, "organization.resumed", actor)
+
+
 def delete(organization: Organization, *, actor: Actor) -> None:
     """Mark the organization deleted; its records and audit stay, its short name is free again.
 
@@ -158,6 +171,24 @@ def delete(organization: Organization, *, actor: Actor) -> None:
     organization.slug = f"~{organization.id.hex}"
     _end_ties(organization)
     jobs.emit("organization_deleted", organization_id=organization.id)
+
+
+def _set_state(
+    organization: Organization, state: OrganizationState, action: str, actor: Actor
+) -> bool:
+    members.lock(organization)
+    db.session.refresh(organization)
+    before = organization.state
+    if before is OrganizationState.DELETED:
+        raise Stale("organization")
+    if before is state:
+        return False
+    organization.state = state
+    changes = audit.difference({"state": before.value}, {"state": state.value})
+    _record(organization, action, actor, changes)
+    # The workers look at the settings again: what was held for the suspension may leave.
+    jobs.emit("sender_changed", organization_id=organization.id)
+    return True
 
 
 def _end_ties(organization: Organization) -> None:

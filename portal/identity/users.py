@@ -39,6 +39,11 @@ def by_email(email: str) -> User | None:
     return db.session.scalar(select(User).where(User.email == address))
 
 
+def is_alone() -> bool:
+    """Whether nobody was invited yet beside the first system administrator."""
+    return len(db.session.scalars(select(User.id).limit(2)).all()) < 2
+
+
 def has_account(user: User | None) -> TypeGuard[User]:
     """Whether this is more than a person who was invited and has not accepted.
 

@@ -4,7 +4,7 @@ The mail leaves by the host's sender, never by the one that fails. A state in th
 an event, says who has been told: a run that was lost is made up for by the next.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from flask import current_app
 from sqlalchemy import ColumnElement, and_, func, or_, select
@@ -38,7 +38,7 @@ def tell() -> int:
             _tell_failing(sender)
             sender.failure_told_at = utcnow()
         else:
-            _tell("mail.sender_recovered", sender, {})
+            tell_administrators("mail.sender_recovered", sender, {})
             sender.failure_told_at = sender.failing_since_at = None
     db.session.commit()
     return len(changed)
@@ -70,29 +70,38 @@ def _tell_failing(sender: Sender) -> None:
         )
         words = {"reason": str(diagnosis.say), "cure": str(diagnosis.cure)}
     waiting = _waiting(sender)
-    _tell("mail.sender_failing", sender, words | {"waiting": str(waiting) if waiting else None})
+    tell_administrators(
+        "mail.sender_failing", sender, words | {"waiting": str(waiting) if waiting else None}
+    )
 
 
-def _tell(key: str, sender: Sender, more: dict[str, str | None]) -> None:
+def tell_administrators(key: str, sender: Sender, more: Mapping[str, str | None]) -> bool:
+    """Write to who administers the sender's scope, by the host's sender. Commits nothing.
+
+    Returns whether there was a way and somebody to write to.
+    """
     kind = BY_KEY[key]
     if not _another_way(sender, kind):
-        return
+        return False
     organization = (
         db.session.get(Organization, sender.organization_id) if sender.organization_id else None
     )
     if organization is not None and organization.state is OrganizationState.DELETED:
-        return
+        return False
     people = _administrators(organization)
+    if not people:
+        return False
     enqueue(
         None,
         kind,
-        data=_data(sender, organization) | more,
+        data=_data(sender, organization) | dict(more),
         addressees=[
             Addressee(user.email, user.id, user.language, user.timezone) for user in people
         ],
         resource=sender.name,
         thread=f"sender-{sender.id.hex}",
     )
+    return True
 
 
 def _another_way(sender: Sender, kind: Kind) -> bool:

@@ -19,6 +19,11 @@ class Authority:
     expires_at: datetime
 
     @property
+    def days_left(self) -> int:
+        """Whole days until it ends; negative when it has."""
+        return (self.expires_at - utcnow()).days
+
+    @property
     def is_expired(self) -> bool:
         return self.expires_at <= utcnow()
 

@@ -89,6 +89,34 @@ class HostMailForm(_IdentityForm):
         return [line.strip() for line in lines if line.strip()]
 
 
+class PlatformForm(FlaskForm):
+    """The few of the platform's defaults that the first run asks for."""
+
+    _KEYS = ("display_name", "title_prefix", "language")
+    display_name = StringField(_l("Name of the platform"), render_kw=_OFF)
+    title_prefix = StringField(_l("Title prefix"), render_kw=_OFF)
+    language = SelectField(_l("Language of letters"), choices=_LANGUAGES)
+
+    def __init__(self, settings: MailSettings) -> None:
+        super().__init__(data={key: getattr(settings, key) for key in self._KEYS})
+
+    def raw(self) -> dict[str, Any]:
+        return {key: self[key].data or None for key in self._KEYS}
+
+
+class FirstProviderForm(FlaskForm):
+    """Whose mail server the first sender uses; `other` for one that is not in the catalogue."""
+
+    provider = RadioField(_l("Provider"), default="other")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.provider.choices = [
+            SelectChoice("other", _l("Another server")),
+            *(SelectChoice(provider.key, provider.name) for provider in providers.all()),
+        ]
+
+
 class OrganizationMailForm(_IdentityForm):
     """An organization's overrides."""
 

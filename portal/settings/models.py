@@ -85,6 +85,8 @@ class Sender(db.Model):
     next_probe_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     failing_since_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     failure_told_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    # What was told of each credential that ends: its end and the days that were left, as text.
+    expiries_told: Mapped[dict[str, str]] = mapped_column(JsonColumn, default=dict)
 
     versions: Mapped[list["SenderVersion"]] = relationship(
         back_populates="sender", cascade="all, delete-orphan", order_by="SenderVersion.number"
@@ -110,6 +112,8 @@ class SenderVersion(db.Model):
     state: Mapped[VersionState] = mapped_column(text_enum(VersionState))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
     tested_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    # The end of the server's certificate as the last test that passed saw it.
+    certificate_expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
     display_name: Mapped[str] = mapped_column(String(200))
     from_address: Mapped[str] = mapped_column(String(254))
@@ -153,6 +157,7 @@ class PassedTest(db.Model):
     scope: Mapped[str] = mapped_column(String(36))
     digest: Mapped[str] = mapped_column(String(64))
     at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
+    certificate_expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class TestRun(db.Model):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sqlalchemy import select
+from sqlalchemy.orm import selectinload
 
 from portal.extensions import db
 from portal.identity.models import Organization, OrganizationState
@@ -54,6 +55,7 @@ class Use:
     organization: Organization
     mode: Mode
     health: Health
+    is_suspended: bool = False
 
 
 def route(organization: Organization | None) -> Route:
@@ -96,6 +98,7 @@ def uses_of_host() -> list[Use]:
             & (Sender.organization_id == Organization.id),
         )
         .where(Organization.state != OrganizationState.DELETED)
+        .options(selectinload(Sender.versions))
         .order_by(Organization.name, Organization.id)
     ).all()
     return [_use(*row) for row in rows]
@@ -107,10 +110,13 @@ def host_is_off() -> bool:
 
 def _use(organization: Organization, settings: MailSettings | None, default: Sender | None) -> Use:
     mode = settings.mode if settings else Mode.INHERIT
+    if organization.state is OrganizationState.SUSPENDED:
+        return Use(organization, mode, Health.OFF, is_suspended=True)
     if mode is Mode.INHERIT:
         return Use(organization, mode, Health.INHERITED)
     if mode is Mode.OFF:
         return Use(organization, mode, Health.OFF)
-    if default is None or not default.enabled:
+    is_locked = settings is not None and not settings.own_senders_allowed
+    if is_locked or default is None or not default.enabled:
         return Use(organization, mode, Health.NOT_CONFIGURED)
     return Use(organization, mode, health_of(default))

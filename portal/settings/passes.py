@@ -1,7 +1,7 @@
 """Whether a bundle is proven: it passed its test, or differs from the one that sends in nothing
 that a test would find."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
@@ -33,25 +33,41 @@ _TESTED = (
 
 
 def remember(
-    scope: Scope, values: SenderValues, secret: str | None, given_token: str | None = None
+    scope: Scope,
+    values: SenderValues,
+    secret: str | None,
+    given_token: str | None = None,
+    *,
+    certificate_expires_at: datetime | None = None,
 ) -> None:
-    """Note that this very bundle got the server's final 250."""
+    """Note that this very bundle got the server's final 250, and the end of its certificate."""
     digest = binding.digest(scope, values, secret, given_token)
-    db.session.add(PassedTest(scope=scope.key, digest=digest))
+    db.session.add(
+        PassedTest(scope=scope.key, digest=digest, certificate_expires_at=certificate_expires_at)
+    )
 
 
 def has_passed(
     scope: Scope, values: SenderValues, secret: str | None, given_token: str | None = None
 ) -> bool:
     """Whether this very bundle passed in the last 30 minutes. `given_token`: `binding.given`."""
-    found = db.session.scalar(
-        select(PassedTest.id).where(
+    return newest(scope, values, secret, given_token) is not None
+
+
+def newest(
+    scope: Scope, values: SenderValues, secret: str | None, given_token: str | None = None
+) -> PassedTest | None:
+    """The last test of the last 30 minutes that this very bundle passed."""
+    return db.session.scalar(
+        select(PassedTest)
+        .where(
             PassedTest.scope == scope.key,
             PassedTest.digest == binding.digest(scope, values, secret, given_token),
             PassedTest.at > utcnow() - _PASS_LASTS,
         )
+        .order_by(PassedTest.at.desc(), PassedTest.id.desc())
+        .limit(1)
     )
-    return found is not None
 
 
 def is_proven(

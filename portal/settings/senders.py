@@ -97,11 +97,11 @@ def save(
     sender = sender or _new_sender(scope, name, new_sender_id or new_id())
     renamed = _rename(scope, sender, name)
     differs = own_fields.assign(sender, own)
-    state, tested_at = _state_for(scope, sender, checked, activate)
+    state, tested_at, certificate = _state_for(scope, sender, checked, activate)
     if before is not None and _is_same(before, checked, state) and not renamed and not differs:
         return Saved(sender, before, False)
     version = _write_version(scope, sender, checked, state, before)
-    version.tested_at = tested_at
+    version.tested_at, version.certificate_expires_at = tested_at, certificate
     _become(sender, version)
     _record(scope, sender, before, version, checked, actor, differs)
     db.session.flush()
@@ -114,13 +114,14 @@ def activate(scope: Scope, sender: Sender, *, actor: Actor) -> None:
     if draft is None:
         return
     values, secret = effective.values_of(draft), passes.secret_of(scope, sender, draft)
-    passed = passes.has_passed(scope, values, secret, draft.refresh_token_given)
-    if not passed and not actor.is_host:
+    passed = passes.newest(scope, values, secret, draft.refresh_token_given)
+    if passed is None and not actor.is_host:
         raise Invalid.field(
             "active", "Send a test mail first; only a system administrator may skip the test."
         )
-    if passed:
+    if passed is not None:
         draft.tested_at = utcnow()
+        draft.certificate_expires_at = passed.certificate_expires_at
     draft.state = VersionState.ACTIVE
     sender.revision += 1
     _become(sender, draft)
@@ -150,9 +151,24 @@ def delete(scope: Scope, sender: Sender, *, actor: Actor) -> None:
     db.session.flush()
 
 
-def remember_pass(scope: Scope, checked: Candidate) -> None:
-    """Note that this very bundle got the server's final 250."""
-    passes.remember(scope, checked.values, checked.secret, checked.given_token)
+def remember_pass(
+    scope: Scope, checked: Candidate, *, certificate_expires_at: datetime | None = None
+) -> None:
+    """Note that this very bundle got the server's final 250, and the end of its certificate."""
+    passes.remember(
+        scope,
+        checked.values,
+        checked.secret,
+        checked.given_token,
+        certificate_expires_at=certificate_expires_at,
+    )
+
+
+def note_pass(sender: Sender, *, certificate_expires_at: datetime | None) -> None:
+    """The version that sends has just passed its test as it is stored."""
+    active = effective.version_of(sender, VersionState.ACTIVE)
+    if active is not None:
+        active.tested_at, active.certificate_expires_at = utcnow(), certificate_expires_at
 
 
 def _checked(
@@ -234,8 +250,9 @@ def _taken(name: str) -> Invalid:
 
 def _state_for(
     scope: Scope, sender: Sender, checked: Candidate, activate: bool | None
-) -> tuple[VersionState, datetime | None]:
-    """The state of the new version, and when what matters of its bundle passed a test."""
+) -> tuple[VersionState, datetime | None, datetime | None]:
+    """The state of the new version, when what matters of its bundle passed a test, and the end of
+    the certificate that was seen then."""
     active = effective.version_of(sender, VersionState.ACTIVE)
     proven = active is not None and passes.is_proven(
         scope,
@@ -245,13 +262,15 @@ def _state_for(
         secret=checked.secret,
         given_token=checked.given_token,
     )
-    tested_at = active.tested_at if active is not None and proven else None
-    passed = passes.has_passed(scope, checked.values, checked.secret, checked.given_token)
-    if passed:
-        tested_at = utcnow()
+    tested_at = certificate = None
+    if active is not None and proven:
+        tested_at, certificate = active.tested_at, active.certificate_expires_at
+    passed = passes.newest(scope, checked.values, checked.secret, checked.given_token)
+    if passed is not None:
+        tested_at, certificate = utcnow(), passed.certificate_expires_at
     if activate is None:
-        activate = passed or proven
-    return (VersionState.ACTIVE if activate else VersionState.DRAFT), tested_at
+        activate = passed is not None or proven
+    return (VersionState.ACTIVE if activate else VersionState.DRAFT), tested_at, certificate
 
 
 def _is_same(before: SenderVersion, checked: Candidate, state: VersionState) -> bool:

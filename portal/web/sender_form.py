@@ -14,7 +14,7 @@ from portal.delivery import backlog, sender_tests
 from portal.delivery.report import Report
 from portal.delivery.sender_tests import TooManyTests
 from portal.extensions import db
-from portal.settings import effective, overview, senders
+from portal.settings import effective, overview, providers, senders
 from portal.settings.drafts import DraftKey
 from portal.settings.forms import SenderForm, new_sender_data, sender_data
 from portal.settings.models import Sender, VersionState
@@ -61,6 +61,7 @@ def answer(place: Place, sender: Sender | None) -> ResponseReturnValue:
         return _locked(place)
     editing = _Editing(place, sender, _form(place, sender))
     if not editing.form.is_submitted():
+        _fill_asked_provider(editing)
         return editing.page()
     if editing.form.let_port_follow():
         editing.notes.append(
@@ -97,6 +98,11 @@ class _Editing:
         return DraftKey(session.id, self.place.scope, self.form.token)
 
     @property
+    def is_set_up(self) -> bool:
+        """Whether the first run asks for this sender, and goes on after it."""
+        return self.place.is_host and self.sender is None and "set_up" in request.args
+
+    @property
     def raw(self) -> dict[str, Any]:
         by_host = guard.principal().actor.is_host
         return self.form.raw(at_host=self.place.is_host, by_host=by_host)
@@ -124,6 +130,14 @@ class _Editing:
         self.keep_typed()
         put_errors(self.form, settings_pages.renamed(invalid, {"verify": "any_certificate"}))
         return self.page(status)
+
+
+def _fill_asked_provider(editing: _Editing) -> None:
+    """The preset of the provider that the page's address names, in a new sender's form."""
+    asked = providers.by_key(request.args.get("provider", ""))
+    if editing.sender is None and asked is not None:
+        editing.form.provider.data = asked.key
+        editing.notes = [sender_presets.fill(editing.form)]
 
 
 def _locked(place: Place) -> ResponseReturnValue:
@@ -243,7 +257,7 @@ def _save(editing: _Editing, *, activate: bool | None) -> ResponseReturnValue:
             new_sender_id=editing.form.token,
         )
         sender_secrets.drop(editing.key)
-        target = editing.place.url("sender", sender_id=saved.sender.id)
+        target = _after_save(editing, saved.sender)
         said = _said(saved)
         db.session.commit()
     except Stale:
@@ -290,7 +304,15 @@ def _said(saved: senders.Saved) -> tuple[str, str]:
     )
 
 
+def _after_save(editing: _Editing, sender: Sender) -> str:
+    if editing.is_set_up:
+        return editing.place.url("set_up_done")
+    return editing.place.url("sender", sender_id=sender.id)
+
+
 def _after_cancel(editing: _Editing) -> str:
+    if editing.is_set_up:
+        return editing.place.url("set_up_sender")
     if editing.sender is None:
         return editing.place.url("senders")
     return editing.place.url("sender", sender_id=editing.sender.id)

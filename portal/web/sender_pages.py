@@ -8,7 +8,7 @@ from flask_babel import gettext as _
 
 from portal.delivery import backlog
 from portal.extensions import db
-from portal.settings import authorities, changes, effective, overview, senders
+from portal.settings import authorities, changes, effective, expiries, overview, senders
 from portal.settings.forms import ActForm
 from portal.settings.models import Sender, VersionState
 from portal.validation import Invalid
@@ -40,6 +40,7 @@ def shown(place: Place, sender: Sender) -> ResponseReturnValue:
         sender=sender,
         version=(version := senders.shown_version(sender)),
         authorities=authorities.described(version.ca),
+        expiring=expiries.of(version),
         active=effective.version_of(sender, VersionState.ACTIVE),
         draft=effective.version_of(sender, VersionState.DRAFT),
         health_now=overview.health_of(sender),

@@ -105,10 +105,11 @@ def rows(place: Place) -> list[Row]:
 
 
 def uses() -> dict[str, list[Use]]:
-    """Organizations by how they stand to the host's defaults."""
+    """Organizations by how they stand to the host's defaults. A suspended one counts as off;
+    one whose own senders fail stands in two lists."""
     found: dict[str, list[Use]] = {"inherit": [], "own": [], "off": [], "failing": []}
     for use in overview.uses_of_host():
-        found[use.mode.value].append(use)
+        found["off" if use.is_suspended else use.mode.value].append(use)
         if use.health is Health.FAILING:
             found["failing"].append(use)
     return found

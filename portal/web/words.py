@@ -111,6 +111,7 @@ KINDS: Mapping[str, str] = {
     "mail.test": _l("Test mail"),
     "mail.sender_failing": _l("Sender failing"),
     "mail.sender_recovered": _l("Sender recovered"),
+    "mail.credential_expiring": _l("Credential expiring"),
 }
 
 REASONS: Mapping[str, str] = {

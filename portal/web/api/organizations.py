@@ -1,12 +1,14 @@
 """Organizations, for host tokens."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
+from portal.audit.log import Actor
 from portal.identity import organizations
 from portal.identity.models import Organization
 from portal.identity.policy import Permission
+from portal.validation import Invalid
 from portal.web import guard
 from portal.web.api import inputs
 from portal.web.api.calls import call
@@ -31,7 +33,10 @@ class OrganizationInput(Input):
 
 
 class OrganizationChange(Input):
+    """`suspended` holds the organization's mail, but for security mail, until it is `active`."""
+
     name: str | None = None
+    state: Literal["active", "suspended"] | None = None
 
 
 @blueprint.get("/organizations")
@@ -70,11 +75,13 @@ def read_organization(organization: Organization) -> OrganizationShape:
 @call(takes=OrganizationChange, gives=OrganizationShape)
 @requires(Permission.HOST_ORGANIZATIONS_CHANGE)
 def change_organization(organization: Organization) -> OrganizationShape:
-    """Rename an organization; its short name stays."""
+    """Rename, suspend or resume an organization; its short name stays."""
     given = inputs.body(OrganizationChange)
+    actor = guard.principal().actor
     if "name" in given.model_fields_set:
-        actor = guard.principal().actor
         organizations.rename(organization, name=given.name or "", actor=actor)
+    if "state" in given.model_fields_set:
+        _set_state(organization, given.state, actor)
     return _shape(organization)
 
 
@@ -84,6 +91,13 @@ def change_organization(organization: Organization) -> OrganizationShape:
 def delete_organization(organization: Organization) -> None:
     """Delete an organization: waiting mail is cancelled, records and accounts stay."""
     organizations.delete(organization, actor=guard.principal().actor)
+
+
+def _set_state(organization: Organization, state: str | None, actor: Actor) -> None:
+    if state is None:
+        raise Invalid.field("state", "Give active or suspended.")
+    change = organizations.suspend if state == "suspended" else organizations.resume
+    change(organization, actor=actor)
 
 
 def _shape(organization: Organization) -> OrganizationShape:

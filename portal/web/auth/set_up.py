@@ -1,7 +1,5 @@
 """First run: the first account and the platform's name."""
 
-from dataclasses import dataclass
-
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
@@ -12,20 +10,11 @@ from portal.identity.forms import SetUpForm
 from portal.identity.models import LinkPurpose
 from portal.notifications import accounts
 from portal.validation import Invalid
+from portal.web import set_up_steps
 from portal.web.auth import signing
 from portal.web.blueprints import auth as blueprint
 from portal.web.forms import put_errors
 from portal.web.guard import public
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step above the page."""
-
-    label: str
-    note: str
-    done: bool = False
-    current: bool = False
 
 
 @blueprint.route("/set-up/<token:token>", methods=["GET", "POST"])
@@ -49,15 +38,7 @@ def set_up(token: str) -> ResponseReturnValue:
             db.session.rollback()
             put_errors(form, invalid)
         else:
-            flash(_("The portal is yours. Next: the sender that mail leaves by."), "success")
-            return redirect(url_for("host.sender_new"), 303)
-    page = render_template("auth/set_up.html", form=form, steps=_steps())
+            flash(_("The portal is yours."), "success")
+            return redirect(url_for("host.set_up_platform"), 303)
+    page = render_template("auth/set_up.html", form=form, steps=set_up_steps.track("account"))
     return page, 422 if form.errors else 200
-
-
-def _steps() -> tuple[Step, ...]:
-    return (
-        Step(_("Account and platform"), "", current=True),
-        Step(_("First sender"), _("may wait")),
-        Step(_("Test"), _("a mail to yourself")),
-    )

@@ -96,6 +96,6 @@ def _page(
         form=form,
         is_stale=status == 409,
         stale=stale,
-        users=len(settings_pages.uses()["inherit"]),
+        users=settings_pages.uses()["inherit"],
     )
     return page, status

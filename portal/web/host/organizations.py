@@ -1,7 +1,7 @@
 """Organizations, as the host sees them: list, create, rename, delete."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from flask import flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
@@ -11,10 +11,12 @@ from sqlalchemy import select
 from portal.extensions import db
 from portal.identity import members, organizations
 from portal.identity.forms import ActForm, OrganizationForm, OrganizationNameForm
-from portal.identity.models import Organization
+from portal.identity.models import Organization, OrganizationState
 from portal.identity.policy import Permission
 from portal.notifications import accounts, waiting
+from portal.settings import effective
 from portal.settings.models import MailSettings, Mode, Sender
+from portal.settings.scope import HOST, Scope
 from portal.validation import Invalid
 from portal.web import arguments, guard
 from portal.web.blueprints import host as blueprint
@@ -31,7 +33,7 @@ def list_organizations() -> ResponseReturnValue:
     return render_template(
         "host/organizations.html",
         page=page,
-        chips=_chips([row.organization.id for row in page.rows]),
+        chips=_chips([row.organization for row in page.rows]),
         text=text,
         after=after,
     )
@@ -76,7 +78,10 @@ def organization(organization: Organization) -> ResponseReturnValue:
         "host/organization.html",
         form=form,
         organization=organization,
-        chip=_chips([organization.id])[organization.id],
+        chip=_chips([organization])[organization.id],
+        settings=effective.settings_of(Scope.of(organization)),
+        host_cap=effective.settings_of(HOST).daily_cap,
+        is_suspended=organization.state is OrganizationState.SUSPENDED,
         people=organizations.people(organization),
         administrators=members.administrators(organization),
         waiting=waiting.in_organization(organization),
@@ -121,12 +126,13 @@ def _create(form: OrganizationForm) -> Organization:
     return made
 
 
-def _chips(ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Chip]:
+def _chips(shown: Sequence[Organization]) -> dict[uuid.UUID, Chip]:
     """How mail leaves each organization now, in one word."""
+    ids = [organization.id for organization in shown]
     settings = {
         row.organization_id: row
         for row in db.session.scalars(
-            select(MailSettings).where(MailSettings.organization_id.in_(list(ids)))
+            select(MailSettings).where(MailSettings.organization_id.in_(ids))
         )
     }
     failing = set(
@@ -138,14 +144,18 @@ def _chips(ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Chip]:
             )
         )
     )
-    return {key: _chip(settings.get(key), key in failing) for key in ids}
+    return {one.id: _chip(one, settings.get(one.id), one.id in failing) for one in shown}
 
 
-def _chip(settings: MailSettings | None, is_failing: bool) -> Chip:
+def _chip(organization: Organization, settings: MailSettings | None, is_failing: bool) -> Chip:
+    if organization.state is OrganizationState.SUSPENDED:
+        return Chip("wait", "player-pause", _("Suspended"))
     if settings is None or settings.mode is Mode.INHERIT:
         return Chip("from", "arrow-down", _("Platform default"))
     if settings.mode is Mode.OFF:
         return Chip("off", "minus", _("No mail"))
+    if not settings.own_senders_allowed:
+        return Chip("wait", "lock", _("Own senders, not allowed"))
     if settings.default_sender_id is None:
         return Chip("wait", "alert-triangle", _("Not configured"))
     if is_failing:

@@ -8,7 +8,7 @@ from portal.identity.policy import Permission
 from portal.records import overview as reading
 from portal.records import queue
 from portal.settings import overview as settings
-from portal.web import charts, settings_pages
+from portal.web import charts, set_up_steps, settings_pages
 from portal.web.blueprints import host as blueprint
 from portal.web.guard import requires
 from portal.web.records_pages import Place, rows_of
@@ -36,5 +36,6 @@ def overview() -> ResponseReturnValue:
         host_senders=settings_pages.rows(settings_pages.Place(None)),
         lanes=queue.lanes(),
         workers=queue.workers(),
+        left=set_up_steps.left(),
         failures=rows_of(_HOST, reading.failures(None)),
     )

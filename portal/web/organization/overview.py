@@ -21,6 +21,7 @@ from portal.web.guard import requires
 from portal.web.records_pages import Place, rows_of
 
 _FEW = 5
+_NOTHING_TO_SET_UP = (NoSenderReason.MAIL_OFF, NoSenderReason.SUSPENDED)
 
 
 @blueprint.get("/overview")
@@ -51,7 +52,7 @@ def overview(organization: Organization) -> ResponseReturnValue:
 
 def _steps(organization: Organization, route: Route) -> set[str]:
     """What must be set up before mail can leave."""
-    if route.sender is not None or route.reason is NoSenderReason.MAIL_OFF:
+    if route.sender is not None or route.reason in _NOTHING_TO_SET_UP:
         return set()
     is_own = effective.settings_of(Scope.of(organization)).mode is Mode.OWN
     return {"sender" if is_own else "platform"}

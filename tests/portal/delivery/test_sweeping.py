@@ -15,6 +15,7 @@ from portal.delivery import sweeping
 from portal.delivery.models import DeliverySecret, State
 from portal.delivery.outbox import Addressee
 from portal.extensions import db
+from portal.identity import organizations
 from portal.identity.models import Organization
 from portal.jobs import Event
 from portal.settings import changes, effective, senders
@@ -109,9 +110,20 @@ def own_allowed(globex: Organization) -> None:
     settings(Scope.of(globex), own_senders_allowed=True)
 
 
+def suspended(globex: Organization) -> None:
+    organizations.suspend(globex, actor=OPERATOR)
+    db.session.commit()
+
+
+def resumed(globex: Organization) -> None:
+    organizations.resume(globex, actor=OPERATOR)
+    db.session.commit()
+
+
 @pytest.mark.parametrize(
     ("stop", "reason", "go_on", "sender"),
     [
+        (suspended, "organization_suspended", resumed, "alerts@globex.test"),
         (mail_off, "mail_off", mail_on, "alerts@globex.test"),
         (default_deleted, "not_configured", new_default, "second@globex.test"),
         (disabled, "not_configured", enabled, "alerts@globex.test"),

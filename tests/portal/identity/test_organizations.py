@@ -107,6 +107,28 @@ def test_deleting_twice_is_told(session: Session) -> None:
         organizations.delete(acme, actor=OPERATOR)
 
 
+def test_suspending_and_resuming_are_told_once_each_and_never_revive_a_deleted_one(
+    session: Session,
+) -> None:
+    acme = create("Acme", "acme")
+    assert organizations.suspend(acme, actor=OPERATOR)
+    assert not organizations.suspend(acme, actor=OPERATOR)
+    assert acme.state is OrganizationState.SUSPENDED
+    assert organizations.resume(acme, actor=OPERATOR)
+    session.commit()
+    topics = session.scalars(select(Event.topic).where(Event.organization_id == acme.id)).all()
+    assert topics == ["sender_changed"] * 2
+    told = {
+        tuple(row) for row in session.execute(select(AuditEntry.action, AuditEntry.organization_id))
+    }
+    for action in ("organization.suspended", "organization.resumed"):
+        assert {(action, None), (action, acme.id)} <= told
+    organizations.delete(acme, actor=OPERATOR)
+    for change in (organizations.suspend, organizations.resume):
+        with pytest.raises(Stale):
+            change(acme, actor=OPERATOR)
+
+
 def test_the_statement_counts_who_belongs_only_here(session: Session) -> None:
     acme, globex, gone = create("Acme", "acme"), create("Globex", "globex"), create("Gone", "gone")
     for name, places in {"ann": [acme], "bob": [acme, globex], "cid": [acme, gone]}.items():

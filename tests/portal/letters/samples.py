@@ -84,4 +84,11 @@ DATA: dict[str, dict[str, Any]] = {
         "cure": "Make a new authorization code, enter it, test, save.",
     },
     "mail.sender_recovered": _SENDER,
+    "mail.credential_expiring": _SENDER
+    | {
+        "credential": "client_secret",
+        "expires_at": "2026-11-27T00:00:00Z",
+        "days_left": "7",
+        "tested_at": "2026-06-01T08:00:00Z",
+    },
 }

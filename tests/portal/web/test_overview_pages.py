@@ -93,7 +93,7 @@ def test_a_new_host_is_told_the_next_steps(app: Flask, cast: Cast) -> None:
         db.session.commit()
     page = as_(app, cast.rita).open("/host/overview")
     assert "no sender that is ready" in sentence(page)
-    assert page.follow("Give the platform a sender").path.endswith("/host/senders/new")
+    assert page.follow("Give the platform a sender").path == "/host/set-up/sender"
 
 
 def test_the_numbers_of_an_organization_are_its_own(app: Flask, cast: Cast) -> None:

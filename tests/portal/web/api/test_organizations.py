@@ -32,6 +32,16 @@ def test_organizations_are_listed_by_name(host: System, cast: Cast) -> None:
     assert [row["slug"] for row in done(host.get("/organizations?q=LOB"))["items"]] == ["globex"]
 
 
+def test_an_organization_is_suspended_and_resumed(acme: System, host: System) -> None:
+    shown = done(host.patch("/organizations/acme", {"state": "suspended"}))
+    assert shown["state"] == "suspended"
+    (held,) = done(acme.post("/alerts", ALERT), 202)["deliveries"][:1]
+    assert (held["state"], held["reason"]) == ("held", "organization_suspended")
+    again = done(host.patch("/organizations/acme", {"state": "suspended", "name": "Acme Ltd"}))
+    assert again == shown | {"name": "Acme Ltd"}
+    assert done(host.patch("/organizations/acme", {"state": "active"}))["state"] == "active"
+
+
 @pytest.mark.parametrize(
     ("wrong", "pointer"),
     [
@@ -47,6 +57,11 @@ def test_wrong_input_is_refused_by_name(
 ) -> None:
     assert pointer in refused(host.post("/organizations", {"slug": "new", "name": "New"} | wrong))
     assert pointer == "/slug" or pointer in refused(host.patch("/organizations/acme", wrong))
+
+
+@pytest.mark.parametrize("state", [None, "deleted", "", 1])
+def test_a_state_that_cannot_be_set_is_refused(host: System, state: object) -> None:
+    assert "/state" in refused(host.patch("/organizations/acme", {"state": state}))
 
 
 def test_a_token_of_a_deleted_organization_opens_nothing(acme: System, host: System) -> None:

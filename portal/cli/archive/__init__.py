@@ -1,0 +1,1 @@
+"""Backups: what an archive holds, and how it leaves and enters each engine."""
