@@ -25,6 +25,7 @@ from tests.delivering import (
     outcomes,
     record,
     take_turns,
+    until,
 )
 from tests.ledger import Ledger
 from tests.smtp_server import SmtpServer, drop, read_body, reply, then
@@ -251,7 +252,7 @@ def test_a_failing_quit_is_no_failure(
     server.set_script(quit=quit_)
     (one,) = ledger.note(enqueue(globex, ANN))
     take_turns()
-    assert "QUIT" in server.commands
+    until(lambda: "QUIT" in server.commands)
     assert outcomes(one) == ["accepted"]
     assert len(server.messages) == 1
     ledger.check(server)
