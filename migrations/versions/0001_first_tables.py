@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises: 
-Create Date: 2026-11-21 14:40:25.724152
+Create Date: 2026-11-21 14:52:15.447969
 """
 
 from alembic import op
@@ -241,6 +241,7 @@ def upgrade():
     sa.Column('reply_to', sa.String(length=254), nullable=True),
     sa.Column('language', sa.String(length=8), nullable=True),
     sa.Column('footer', sa.Text(), nullable=True),
+    sa.Column('accent_color', sa.String(length=7), nullable=True),
     sa.Column('retention_days', sa.Integer(), nullable=True),
     sa.Column('default_sender_id', sa.Uuid(), nullable=True),
     sa.Column('fallback', sa.Boolean(), nullable=False),

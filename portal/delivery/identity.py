@@ -6,6 +6,7 @@ from flask import current_app
 
 from portal.identity.models import Organization
 from portal.kinds import Kind
+from portal.letters.colours import PETROL
 from portal.letters.compose import Identity
 from portal.letters.words import Language
 from portal.settings import effective
@@ -22,6 +23,7 @@ def of(organization: Organization | None, kind: Kind) -> Identity:
         display_name=values["display_name"].value or (owner.name if owner else platform),
         title_prefix=values["title_prefix"].value or "",
         footer=values["footer"].value or "",
+        accent=values["accent_color"].value or PETROL,
         base_url=current_app.extensions["config"].base_url,
         organization_name=organization.name if organization else None,
     )

@@ -5,11 +5,12 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from portal.settings.contrast import READABLE, contrast
+
 PETROL = "#0b5a6b"
 _PAPER = "#f7f6f2"
 _NIGHT = "#1a1f23"
 _WHITE = "#ffffff"
-_CONTRAST = 4.5
 
 
 @dataclass(frozen=True)
@@ -38,14 +39,8 @@ def palette(accent: str) -> Palette:
     )
 
 
-def contrast(one: str, other: str) -> float:
-    """The contrast ratio of two #rrggbb colours, 1 to 21 (WCAG 2.2)."""
-    low, high = sorted((_luminance(one), _luminance(other)))
-    return (high + 0.05) / (low + 0.05)
-
-
 def _on(fill: str, deep: str) -> str:
-    if contrast(fill, _WHITE) >= _CONTRAST:
+    if contrast(fill, _WHITE) >= READABLE:
         return _WHITE
     return _until_readable(deep, ground=fill, step=-0.02)
 
@@ -63,7 +58,7 @@ def _lit(colour: str, light: float) -> str:
 def _until_readable(colour: str, *, ground: str, step: float) -> str:
     hue, light, saturation = _hls(colour)
     end = 1.0 if step > 0 else 0.0
-    while contrast(colour, ground) < _CONTRAST and light != end:
+    while contrast(colour, ground) < READABLE and light != end:
         light = min(1.0, max(0.0, light + step))
         colour = _hex(hue, light, saturation)
     return colour
@@ -77,12 +72,3 @@ def _hls(colour: str) -> tuple[float, float, float]:
 def _hex(hue: float, light: float, saturation: float) -> str:
     channels = colorsys.hls_to_rgb(hue, light, saturation)
     return "#" + "".join(f"{round(channel * 255):02x}" for channel in channels)
-
-
-def _luminance(colour: str) -> float:
-    red, green, blue = (_linear(int(colour[at : at + 2], 16) / 255) for at in (1, 3, 5))
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-def _linear(channel: float) -> float:
-    return channel / 12.92 if channel <= 0.04045 else float(((channel + 0.055) / 1.055) ** 2.4)

@@ -47,6 +47,7 @@ class _IdentityForm(FlaskForm):
     reply_to = EmailField(_l("Reply-To"), render_kw=_OFF)
     language = SelectField(_l("Language"))
     footer = TextAreaField(_l("Footer"))
+    accent_color = StringField(_l("Accent colour"), render_kw={"spellcheck": "false", **_OFF})
     retention_days = StringField(_l("Keep records"), render_kw={"inputmode": "numeric", **_OFF})
     default_sender = SelectField(_l("Default sender"))
 

@@ -4,11 +4,15 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from portal.settings.contrast import READABLE, contrast
 from portal.settings.models import Mode
 from portal.validation import FieldError, Invalid, display_name, email_address, one_line, plain_text
 
 LANGUAGES = ("en", "zh")
-IDENTITY_KEYS = ("title_prefix", "display_name", "reply_to", "language", "footer", "retention_days")
+IDENTITY_KEYS = (
+    *("title_prefix", "display_name", "reply_to", "language", "footer", "accent_color"),
+    "retention_days",
+)
 HOST_KEYS = ("enabled", *IDENTITY_KEYS, "default_sender", "daily_cap")
 ORGANIZATION_KEYS = (
     "mode",
@@ -89,6 +93,22 @@ def _whole(lowest: int, highest: int) -> Callable[[str, Any], int | None]:
     return parse_whole
 
 
+def _colour(key: str, raw: str) -> str:
+    """A colour that white words can be read on."""
+    colour = raw.strip().lower()
+    if not re.fullmatch(r"#[0-9a-f]{6}", colour):
+        raise Invalid.field(key, "Enter a colour as # and six hex digits, for example #0b5a6b.")
+    found = contrast(colour, _WHITE)
+    if found < READABLE:
+        raise Invalid.field(
+            key,
+            f"White words on {colour} are hard to read: the contrast is {found:.1f} to 1, and "
+            f"{READABLE} to 1 is needed. Choose a darker colour.",
+        )
+    return colour
+
+
+_WHITE = "#ffffff"
 _PARSERS: dict[str, Callable[[str, Any], Any]] = {
     "enabled": _switch,
     "mode": _mode,
@@ -97,6 +117,7 @@ _PARSERS: dict[str, Callable[[str, Any], Any]] = {
     "reply_to": _text_or_none(email_address),
     "language": _language,
     "footer": _text_or_none(lambda key, raw: plain_text(key, raw, longest=2000)),
+    "accent_color": _text_or_none(_colour),
     "retention_days": _whole(1, 3650),
     "default_sender": _text_or_none(lambda key, raw: one_line(key, raw, longest=100)),
     "fallback": _switch,

@@ -49,6 +49,8 @@ class MailSettings(db.Model):
     reply_to: Mapped[str | None] = mapped_column(String(254))
     language: Mapped[str | None] = mapped_column(String(8))
     footer: Mapped[str | None] = mapped_column(Text)
+    # As #rrggbb, in lower case.
+    accent_color: Mapped[str | None] = mapped_column(String(7))
     retention_days: Mapped[int | None] = mapped_column()
     # No foreign key: senders refer to organizations and so do these; deleting a sender clears it.
     default_sender_id: Mapped[uuid.UUID | None] = mapped_column()

@@ -29,6 +29,7 @@ class MailInput(Input):
     reply_to: str | None = None
     language: str | None = None
     footer: str | None = None
+    accent_color: str | None = None
     default_sender: str | None = None
     fallback: bool | None = None
     retention_days: int | None = None

@@ -37,6 +37,10 @@ def test_none_and_nothing_mean_inherited(key: str) -> None:
         ("language", "fr"),
         ("footer", "bell\x07"),
         ("footer", "x" * 2001),
+        ("accent_color", "teal"),
+        ("accent_color", "#12345"),
+        ("accent_color", "#0b5a6b;color:red"),
+        ("accent_color", "#ffcc00"),
         ("retention_days", "0"),
         ("retention_days", "ever"),
         ("retention_days", True),
@@ -52,6 +56,10 @@ def test_a_wrong_value_names_its_key(key: str, value: Any) -> None:
 
 def test_all_wrong_keys_are_told_at_once() -> None:
     assert refused(language="fr", mode="x", title_prefix="[ok]") == {"language", "mode"}
+
+
+def test_a_colour_has_one_spelling() -> None:
+    assert parsed(accent_color=" #0B5A6B ") == {"accent_color": "#0b5a6b"}
 
 
 def test_a_footer_has_lines() -> None:

@@ -101,7 +101,7 @@ def test_identity_is_set_field_by_field_and_reset(app: Flask, visit: Browser, ca
     page = visit.open(f"{ACME}/edit")
     assert "Applies now: [Acme Cloud]" in page.text
     page = page.submit({"Title prefix": "[Acme]", "Language": "zh"}, button="Save mail settings")
-    assert "2 of 6 are set here" in page.text
+    assert "2 of 7 are set here" in page.text
 
     form = visit.open(f"{ACME}/edit").form("title_prefix")
     form.fill({"Footer": "typed, not saved"})
@@ -234,3 +234,12 @@ def test_a_member_is_told_who_may(app: Flask, visit: Browser, cast: Cast) -> Non
     visit.sign_in(cast.bob)
     page = visit.open(ACME, status=403)
     assert "Alice Ames" in page.text
+
+
+def test_an_accent_colour_is_judged_before_it_is_saved(visit: Browser, cast: Cast) -> None:
+    visit.sign_in(cast.alice)
+    page = visit.open(f"{ACME}/edit")
+    page = page.submit({"Accent colour": "#ffcc00"}, button="Save mail settings", status=422)
+    assert "hard to read: the contrast is 1.5 to 1" in page.errors[0]
+    page = page.submit({"Accent colour": "#1D4ED8"}, button="Save mail settings")
+    assert "#1d4ed8" in page.text

@@ -12,7 +12,8 @@ from tests.cast import Cast
 from tests.portal.web.api.calling import ALERT, System, done, refused
 
 ORGANIZATION_KEYS = {
-    "mode", "title_prefix", "display_name", "reply_to", "language", "footer", "default_sender",
+    "mode", "title_prefix", "display_name", "reply_to", "language", "footer",
+    "accent_color", "default_sender",
     "fallback", "retention_days", "daily_cap", "own_senders_allowed", "fallback_allowed",
 }  # fmt: skip
 
@@ -67,6 +68,7 @@ def test_an_organization_without_mail_stores_its_alerts_suppressed(acme: System)
         ({"reply_to": "nobody"}, "/reply_to"),
         ({"language": "tlh"}, "/language"),
         ({"retention_days": 0}, "/retention_days"),
+        ({"accent_color": "teal"}, "/accent_color"),
         ({"retention_days": "90"}, "/retention_days"),
         ({"fallback": "yes"}, "/fallback"),
         ({"default_sender": "main"}, "/default_sender"),
