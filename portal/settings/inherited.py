@@ -14,12 +14,14 @@ from portal.settings.scope import HOST, Scope
 @dataclass(frozen=True)
 class Field:
     """One identity value. `own` is what the organization set, `inherited` what applies without
-    it, `applies` what applies now; each None where there is none."""
+    it, `applies` what applies now; each None where there is none. `by_sender`: without `own` the
+    organization's own sender says it, not the platform."""
 
     origin: Origin
     own: Any
     inherited: Any
     applies: Any
+    by_sender: bool = False
 
     @property
     def is_own(self) -> bool:
@@ -33,11 +35,12 @@ def fields(organization: Organization) -> dict[str, Field]:
         "display_name": effective.Value(_inherited_name(organization), Origin.HOST),
         "reply_to": effective.Value(_inherited_reply_to(organization), Origin.HOST),
     }
+    by_sender = ("display_name", "reply_to") if _own_default(organization) else ()
     found = {}
     for key in IDENTITY_KEYS:
         mine, theirs = getattr(own, key), without[key].value
         origin = Origin.HOST if mine is None else Origin.ORGANIZATION
-        found[key] = Field(origin, mine, theirs, theirs if mine is None else mine)
+        found[key] = Field(origin, mine, theirs, theirs if mine is None else mine, key in by_sender)
     return found
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import selectinload
 
 from portal.extensions import db
@@ -12,6 +12,7 @@ from portal.settings import effective
 from portal.settings.effective import NoSender, NoSenderReason
 from portal.settings.models import MailSettings, Mode, Sender, SenderVersion, VersionState
 from portal.settings.scope import HOST, Scope
+from portal.smtp.causes import Cause
 
 
 class Health(StrEnum):
@@ -23,6 +24,13 @@ class Health(StrEnum):
     FAILING = "failing"
 
 
+# What answers, filters or is forbidden in the host's network: one thing to an organization.
+_ALIKE = (
+    Cause.FORBIDDEN_DESTINATION,
+    Cause.CONNECT_TIMEOUT,
+    Cause.CONNECT_REFUSED,
+    Cause.UNREACHABLE,
+)
 _WITHOUT_SENDER = {
     NoSenderReason.MAIL_OFF: Health.OFF,
     NoSenderReason.HOST_OFF: Health.OFF,
@@ -85,6 +93,25 @@ def health_of(sender: Sender) -> Health:
     if active.tested_at is None and sender.last_success_at is None:
         return Health.NOT_TESTED
     return Health.DELIVERING
+
+
+def failing(scope: Scope, *, limit: int) -> list[Sender]:
+    """The senders of the scope that are switched on and fail, those that fail longest first."""
+    found = select(Sender).where(
+        Sender.scope == scope.key,
+        Sender.enabled,
+        or_(Sender.consecutive_failures > 0, Sender.next_probe_at.is_not(None)),
+    )
+    return list(
+        db.session.scalars(found.order_by(Sender.failing_since_at, Sender.name).limit(limit))
+    )
+
+
+def told_cause(sender: Sender) -> str | None:
+    """Why the sender failed last, as far as whom it belongs to may know."""
+    cause = sender.last_failure_cause
+    is_own = sender.organization_id is not None
+    return Cause.UNREACHABLE.value if is_own and cause in _ALIKE else cause
 
 
 def uses_of_host() -> list[Use]:

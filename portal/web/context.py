@@ -13,7 +13,7 @@ from portal.extensions import db
 from portal.identity.models import Membership, Organization, OrganizationState, Role, User
 from portal.identity.policy import NOBODY
 from portal.settings import effective
-from portal.web import guard, navigation
+from portal.web import guard, navigation, troubles
 from portal.web.guard import declared_access
 
 LANGUAGES = ("en", "zh")
@@ -38,6 +38,7 @@ def timezone() -> str:
 
 def register(app: Flask) -> None:
     app.context_processor(_common)
+    troubles.register(app)
 
 
 def do_without_database() -> None:

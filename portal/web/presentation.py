@@ -19,6 +19,7 @@ from flask_babel import (
 )
 
 from portal import clock, resources
+from portal.settings import overview
 from portal.web import words
 
 # Patterns of CLDR by shape and language; English as in "20 Nov 2026, 14:31".
@@ -42,6 +43,7 @@ def register(app: Flask) -> None:
     app.add_template_filter(anchor)
     app.add_template_filter(as_lines)
     app.add_template_filter(words.kind_name, "kind_name")
+    app.add_template_filter(overview.told_cause)
     for name, table in {
         "reason": words.REASONS,
         "phase": words.PHASES,

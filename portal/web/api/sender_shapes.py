@@ -200,4 +200,5 @@ class SenderList(BaseModel):
 def _health(sender: Sender) -> HealthShape:
     same = HealthShape.model_fields.keys() - {"status"}
     values = {name: getattr(sender, name) for name in same}
+    values["last_failure_cause"] = overview.told_cause(sender)
     return HealthShape(**values, status=overview.health_of(sender))
