@@ -1,0 +1,226 @@
+"""How fast the worker hands queued mail over, beside Postfix's C client on the same machine.
+
+    python benchmarks/throughput.py [--mails 2000] [--rounds 5] [--workers 2] [--database-url URL]
+
+Each round sends the same number of mails of the same size twice, in turn: by `smtp-source` with
+eight connections, and by `portal worker` processes from a queue that is full when they start, with
+rendering and with durable commits. Both go to `smtp-sink`, and the records are counted at the end
+of every round. What counts is the ratio of the two and its spread; the absolute figures are those
+of this machine. Needs smtp-source and smtp-sink (Debian: postfix).
+"""
+
+import argparse
+import multiprocessing
+import os
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import tempfile
+import time
+
+import flask_migrate
+from flask import Flask
+from sqlalchemy import ColumnElement, func, select
+
+from portal import keys
+from portal.app import create_app
+from portal.audit.log import OPERATOR
+from portal.config import Config
+from portal.database import reading_only
+from portal.delivery import claims, outbox, sending, settling, worker
+from portal.delivery.models import Delivery, State
+from portal.delivery.outbox import Addressee
+from portal.extensions import db
+from portal.identity.models import Organization
+from portal.kinds import BY_KEY
+from portal.settings import changes, senders
+from portal.settings.scope import Scope
+
+_DATA = {
+    "title": "Disk full on db-3",
+    "severity": "critical",
+    "text": "Nothing can be written since 08:00.",
+    "resource_name": None,
+    "resource_url": None,
+    "starts_at": "2026-11-21T08:00:00+00:00",
+    "raised_by": "ci",
+    "alert_url": "http://127.0.0.1:8000/alerts/1",
+}
+_C_CONNECTIONS = 8
+_OURS = 32
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--mails", type=int, default=2000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--database-url")
+    chosen = parser.parse_args()
+    port = _free_port()
+    user = ["-u", "nobody"] if os.geteuid() == 0 else []
+    command = [_found("smtp-sink"), *user, f"127.0.0.1:{port}", "512"]
+    sink = subprocess.Popen(command)
+    time.sleep(0.5)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            settings = {"PORTAL_DATA_DIR": folder}
+            if chosen.database_url:
+                settings["PORTAL_DATABASE_URL"] = chosen.database_url
+            app = _installation(settings, port)
+            size = _size_of_a_mail(app)
+            ratios = [_round(app, settings, port, size, chosen) for _ in range(chosen.rounds)]
+    finally:
+        sink.terminate()
+    engine = "PostgreSQL" if chosen.database_url else "SQLite"
+    print(  # noqa: T201
+        f"{engine}, {chosen.workers} workers, {size} bytes a mail: "
+        f"{statistics.median(ratios):.2f} of the C client "
+        f"(from {min(ratios):.2f} to {max(ratios):.2f} in {chosen.rounds} rounds)"
+    )
+
+
+def _round(
+    app: Flask, settings: dict[str, str], port: int, size: int, chosen: argparse.Namespace
+) -> float:
+    theirs = _c_client(port, chosen.mails, size)
+    ours = _workers(app, settings, chosen.mails, chosen.workers)
+    print(f"C client {theirs:,.0f} mails/s, worker {ours:,.0f} mails/s: {ours / theirs:.2f}")  # noqa: T201
+    return ours / theirs
+
+
+def _installation(settings: dict[str, str], port: int) -> Flask:
+    app = create_app(Config.from_environment(settings))
+    with app.app_context():
+        flask_migrate.upgrade()
+    keys.ensure(app)
+    with app.app_context():
+        organization = Organization(slug="globex", name="Globex")
+        db.session.add(organization)
+        db.session.flush()
+        scope = Scope.of(organization)
+        values = {
+            "display_name": "Globex",
+            "from_address": "alerts@globex.test",
+            "server": "127.0.0.1",
+            "port": port,
+            "encryption": "none",
+            "authentication": "none",
+            "connections": _OURS,
+        }
+        senders.save(scope, "main", values, secret=senders.Keep(), actor=OPERATOR, activate=True)
+        changes.save_allowed_destinations([f"127.0.0.1:{port}"], actor=OPERATOR)
+        own = {"mode": "own", "default_sender": "main"}
+        changes.save_mail_settings(scope, own, actor=OPERATOR)
+        db.session.commit()
+        db.session.remove()
+    return app
+
+
+def _size_of_a_mail(app: Flask) -> int:
+    """In bytes, so that the C client sends as much."""
+    with app.app_context():
+        _enqueue(1)
+        (claimed,) = claims.claim("benchmark", limit=1)
+        resolved = sending.begin(claimed)
+        db.session.commit()
+        assert resolved is not None
+        written = sending.Writer().write(claimed, resolved)
+        assert isinstance(written, sending.Prepared)
+        settling.unbegin(claimed)
+        db.session.commit()
+        db.session.remove()
+        return len(written.content)
+
+
+def _enqueue(mails: int) -> None:
+    organization = db.session.scalars(select(Organization)).one()
+    outbox.enqueue(
+        organization,
+        BY_KEY["alert.raised"],
+        data=_DATA,
+        addressees=[Addressee(f"person{number}@x.test") for number in range(mails)],
+    )
+    db.session.commit()
+    db.session.remove()
+
+
+def _workers(app: Flask, settings: dict[str, str], mails: int, number: int) -> float:
+    """Mails a second from the first acceptance to the last: without the start of the processes."""
+    with app.app_context():
+        before = _accepted()
+        _enqueue(mails)
+        waiting = _waiting()
+        db.engine.dispose()
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_work, args=(settings,)) for _ in range(number)]
+    for process in processes:
+        process.start()
+    with app.app_context():
+        reading_only(True)
+        while (first := _accepted()) == before:
+            time.sleep(0.005)
+        start = time.monotonic()
+        while _accepted() < before + waiting:
+            time.sleep(0.05)
+        took = time.monotonic() - start
+        reading_only(False)
+    for process in processes:
+        os.kill(process.pid or 0, signal.SIGTERM)
+        process.join()
+    return (before + waiting - first) / took
+
+
+def _accepted() -> int:
+    return _count(Delivery.state == State.ACCEPTED)
+
+
+def _waiting() -> int:
+    return _count(Delivery.state == State.QUEUED)
+
+
+def _count(condition: ColumnElement[bool]) -> int:
+    db.session.rollback()
+    return db.session.scalar(select(func.count()).select_from(Delivery).where(condition)) or 0
+
+
+def _c_client(port: int, mails: int, size: int) -> float:
+    start = time.monotonic()
+    command = [
+        _found("smtp-source"),
+        "-d",
+        "-s",
+        str(_C_CONNECTIONS),
+        "-m",
+        str(mails),
+        "-l",
+        str(size),
+    ]
+    subprocess.run([*command, f"127.0.0.1:{port}"], check=True)
+    return mails / (time.monotonic() - start)
+
+
+def _found(program: str) -> str:
+    path = shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if path is None:
+        raise SystemExit(f"{program} is not installed. Debian, Ubuntu: apt-get install postfix")
+    return path
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _work(settings: dict[str, str]) -> None:
+    app = create_app(Config.from_environment(settings))
+    keys.ensure(app)
+    worker.run(app)
+
+
+if __name__ == "__main__":
+    main()
