@@ -182,7 +182,7 @@ def test_a_worker_that_slept_past_its_lease_starts_no_final_dot(
     (one,) = ledger.note(enqueue(globex, ann()))
     with worker_process() as process:
         gate.wait()
-        os.kill(process.pid or 0, signal.SIGSTOP)
+        put_to_sleep(process.pid)
         end_leases()
         assert claims.recover_expired() == 1
         take_turns()
@@ -206,7 +206,7 @@ def test_the_answer_to_a_worker_that_slept_past_its_lease_is_noted_and_overwrite
     (one,) = ledger.note(enqueue(globex, ann()))
     with worker_process() as process:
         gate.wait()
-        os.kill(process.pid or 0, signal.SIGSTOP)
+        put_to_sleep(process.pid)
         end_leases()
         assert claims.recover_expired() == 1
         take_turns()
@@ -226,6 +226,14 @@ def test_the_answer_to_a_worker_that_slept_past_its_lease_is_noted_and_overwrite
 
 def kill(pid: int | None) -> None:
     os.kill(pid or 0, signal.SIGKILL)
+
+
+def put_to_sleep(pid: int | None) -> None:
+    """Outside of its transactions: asleep in one, it would keep SQLite locked for everybody."""
+    db.session.rollback()
+    db.session.execute(text("SELECT 1"))
+    os.kill(pid or 0, signal.SIGSTOP)
+    db.session.rollback()
 
 
 def recover(pid: int | None) -> int:
