@@ -71,15 +71,17 @@ class Intake:
         """Begin the next of each organization in turn: so none waits behind another's backlog."""
         room: dict[Route, int] = {}
         taken: Counter[uuid.UUID | None] = Counter()
+        found_way: Counter[uuid.UUID | None] = Counter()
         order = deque(key for key, queue in self._queues.items() if queue)
         while order and len(self._begun) < _AT_ONCE:
             key = order.popleft()
             route = self._last_route.get(key)
-            left = self._room(key, room) - (taken[key] if route is None else 0)
+            left = self._room(key, room) - (found_way[key] if route is None else 0)
             if taken[key] == len(self._queues[key]) or left <= 0:
                 continue
             resolved = self._begin_one(self._queues[key][taken[key]])
             taken[key] += 1
+            found_way[key] += resolved is not None
             if route is not None and resolved is not None:
                 room[route] = left - 1
             order.append(key)
@@ -123,8 +125,12 @@ class Intake:
         return [change for change in changes if change is not None]
 
     def drop_if_over(self, route: Route) -> None:
+        """Forget a route that nothing is left of, with the secrets in its bundle."""
         if route.over:
             self._routes = {key: one for key, one in self._routes.items() if one is not route}
+            self._last_route = {
+                key: one for key, one in self._last_route.items() if one is not route
+            }
 
     def _room(self, key: uuid.UUID | None, room: dict[Route, int]) -> int:
         route = self._last_route.get(key)

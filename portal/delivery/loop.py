@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -88,7 +88,8 @@ class Loop:
         ready = self._wait(patience, ears)
         # 2. Hear what the servers said, and which sessions have come about.
         for line in ready:
-            self._happened(line, line.session.flush() + line.session.read())
+            self._on(line, line.session.flush)
+            self._on(line, line.session.read)
         self._look_at_the_clock()
         self._greet()
         # 3. One commit: the answers, the marks of the dots that go next, the attempts that begin.
@@ -96,7 +97,7 @@ class Loop:
         # 4. Now the dots may go, and behind each the next envelope.
         for line in marked:
             line.jobs[0].is_dotted = True
-            self._happened(line, line.session.dot())
+            self._on(line, line.session.dot)
             self._begin_next(line)
         # 5. Write the letters of what has begun, and hand them to their routes.
         self._changes += self._intake.write(begun)
@@ -174,7 +175,7 @@ class Loop:
         now = monotonic()
         for line in self._lines():
             if line.session.deadline <= now:
-                self._happened(line, line.session.expire())
+                self._on(line, line.session.expire)
 
     def _greet(self) -> None:
         for route in self._intake.routes:
@@ -190,10 +191,24 @@ class Loop:
                 self._settle(job, Refused(found.failure))
                 self._give_back_waiting(route)
 
+    def _on(self, line: Line, act: Callable[[], Sequence[Event]]) -> None:
+        """What a session does, and what follows. Whatever goes wrong with one, the others go on."""
+        if line not in line.route.lines:
+            return
+        try:
+            self._happened(line, act())
+        except Exception as problem:
+            _log.error("session failed", sender=line.route.bundle.name, exc_info=problem)
+            # Their leases are not renewed any more: what has its final dot out becomes unknown.
+            self.abandoned.update(job.claim.delivery_id for job in line.jobs)
+            self._drop(line, give_back=False)
+
     def _happened(self, line: Line, events: Sequence[Event]) -> None:
         for event in events:
             if isinstance(event, ContentWanted):
-                self._give_content(line)
+                # A server that goes on talking behind its 354 has ended the session already.
+                if line.session.usable:
+                    self._give_content(line)
             elif isinstance(event, Finished):
                 self._finished(line, event)
             elif isinstance(event, Ended):
@@ -337,11 +352,11 @@ class Loop:
             return
         if not line.jobs:
             # A server that closed while nothing went on says so now.
-            self._happened(line, line.session.read())
+            self._on(line, line.session.read)
             if line not in route.lines:
                 return
-        job = route.waiting.popleft()
-        self._happened(line, line.session.begin(line.follow(job)))
+        envelope = line.follow(route.waiting.popleft())
+        self._on(line, lambda: line.session.begin(envelope))
 
     def _drop(self, line: Line, *, give_back: bool = True) -> None:
         """Close a session in the middle; what was on it and has no dot out may be given back."""

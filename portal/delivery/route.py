@@ -12,6 +12,7 @@ from typing import Any
 
 from flask import Flask
 
+from portal import logs
 from portal.clock import monotonic
 from portal.delivery import rotating
 from portal.delivery.claims import Claim
@@ -20,13 +21,15 @@ from portal.delivery.sending import Prepared
 from portal.destinations import Guard
 from portal.extensions import db
 from portal.settings.effective import Resolved
+from portal.smtp.causes import Cause
 from portal.smtp.events import Envelope
 from portal.smtp.live import LiveSession
 from portal.smtp.opening import Opened, Opening
-from portal.smtp.values import Bundle, Failure, SessionFailed
+from portal.smtp.values import Bundle, Failure, Phase, SessionFailed
 
 # A server that lets no further session in is left with those that it has, for so many seconds.
 _CONTENT_WITH = 60.0
+_log = logs.logger("delivery")
 
 
 @dataclass(eq=False)
@@ -162,6 +165,11 @@ def _open(app: Flask, sender: Resolved, guard: Guard) -> tuple[Opened, Ear] | Un
             return Opening(sender.bundle, guard, ear, rotated).run(), ear
         except SessionFailed as failed:
             return Unopened(failed.failure, ear.phases)
+        except Exception as problem:
+            # Whatever it was, it is this sender's alone: its mail is held, and the others go on.
+            _log.error("session not opened", sender=sender.bundle.name, exc_info=problem)
+            failure = Failure(Phase.CONNECT, Cause.UNREACHABLE, detail=type(problem).__name__)
+            return Unopened(failure, ear.phases)
         finally:
             db.session.remove()
 

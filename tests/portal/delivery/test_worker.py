@@ -15,6 +15,8 @@ from portal.delivery.outbox import Addressee
 from portal.extensions import db
 from portal.identity.models import Organization
 from portal.settings.scope import Scope
+from portal.smtp.events import Event
+from portal.smtp.live import LiveSession
 from tests.cast import Cast
 from tests.delivering import (
     Gate,
@@ -224,3 +226,48 @@ def test_security_mail_overtakes_a_backlog_of_another_kind(
 
 
 _unfinished = Delivery.state != State.ACCEPTED
+
+
+def test_a_server_that_talks_behind_its_354_stops_no_worker(
+    app: Flask, acme: Organization, globex: Organization, cast: Cast, ledger: Ledger
+) -> None:
+    with SmtpServer(script={"data": reply("354 go on", "250 and junk")}) as liar:
+        allow(liar)
+        aim(Scope.of(globex), "main", liar)
+        (theirs,) = ledger.note(enqueue(globex, ANN))
+        with worker_thread(app):
+            until(all_in(State.DEFERRED, [theirs]))
+            ours = ledger.note(enqueue(acme, to(cast)))
+            until(all_in(State.ACCEPTED, ours))
+        assert record(theirs).attempts[0].cause == "protocol_error"
+        assert liar.messages == []
+
+
+def test_a_session_that_breaks_the_worker_costs_no_other_mail(
+    app: Flask,
+    acme: Organization,
+    globex: Organization,
+    cast: Cast,
+    server: SmtpServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    content = LiveSession.content
+
+    def breaks(self: LiveSession, mail: bytes) -> list[Event]:
+        if b"alerts@globex.test" in mail:
+            raise RuntimeError("unforeseen")
+        return content(self, mail)
+
+    monkeypatch.setattr(LiveSession, "content", breaks)
+    (theirs,) = enqueue(globex, ANN)
+    with worker_thread(app):
+        until(lambda: record(theirs).attempt_count == 1)
+        ours = enqueue(acme, to(cast))
+        until(all_in(State.ACCEPTED, ours))
+    assert record(theirs).state is State.SENDING
+    end_leases()
+    monkeypatch.undo()
+    claims.recover_expired()
+    take_turns()
+    assert outcomes(theirs) == ["recovered", "accepted"]
+    assert len(server.messages) == 2
