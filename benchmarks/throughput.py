@@ -29,9 +29,11 @@ from portal.app import create_app
 from portal.audit.log import OPERATOR
 from portal.config import Config
 from portal.database import reading_only
-from portal.delivery import claims, outbox, sending, settling, worker
+from portal.delivery import claims, outbox, worker
+from portal.delivery.beginning import Beginning
 from portal.delivery.models import Delivery, State
 from portal.delivery.outbox import Addressee
+from portal.delivery.writing import Writer
 from portal.extensions import db
 from portal.identity.models import Organization
 from portal.kinds import BY_KEY
@@ -124,15 +126,15 @@ def _size_of_a_mail(app: Flask) -> int:
     with app.app_context():
         _enqueue(1)
         (claimed,) = claims.claim("benchmark", limit=1)
-        resolved = sending.begin(claimed)
-        db.session.commit()
-        assert resolved is not None
-        written = sending.Writer().write(claimed, resolved)
-        assert isinstance(written, sending.Prepared)
-        settling.unbegin(claimed)
-        db.session.commit()
+        beginning = Beginning([claimed])
+        begun = beginning.begin(claimed)
+        assert begun is not None
+        written = Writer().write(begun)
+        assert isinstance(written, bytes)
+        db.session.rollback()
+        claims.release([claimed])
         db.session.remove()
-        return len(written.content)
+        return len(written)
 
 
 def _enqueue(mails: int) -> None:

@@ -13,6 +13,8 @@ from typing import Any, cast
 
 from sqlalchemy import JSON, CursorResult, DateTime, Dialect, Engine, Enum, Result, event
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import TypeDecorator
 
@@ -55,6 +57,13 @@ def text_enum(values: type[enum.StrEnum]) -> Enum:
 def rows_changed(result: Result[Any]) -> int:
     """How many rows an UPDATE or DELETE touched."""
     return cast(CursorResult[Any], result).rowcount
+
+
+def is_away(problem: Exception) -> bool:
+    """Whether the database could not be spoken to, rather than having refused what was said."""
+    if isinstance(problem, DBAPIError) and problem.connection_invalidated:
+        return True
+    return isinstance(problem, (OperationalError, InterfaceError, PoolTimeout))
 
 
 def reading_only(reads_only: bool) -> None:

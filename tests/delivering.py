@@ -22,7 +22,8 @@ from portal.audit.log import OPERATOR
 from portal.clock import utcnow
 from portal.config import Config
 from portal.database import reading_only
-from portal.delivery import claims, outbox, sending, sweeping, worker
+from portal.delivery import claims, outbox, sweeping, worker
+from portal.delivery.beginning import Beginning, Begun
 from portal.delivery.claims import Claim
 from portal.delivery.loop import Loop
 from portal.delivery.models import Delivery, State
@@ -110,16 +111,19 @@ def deliver(claimed: Claim, loop: Loop | None = None) -> None:
             used.close()
 
 
-def begin(claimed: Claim) -> Any:
+def begin(claimed: Claim) -> Begun | None:
     """As far as a worker comes before it writes the letter."""
-    resolved = sending.begin(claimed)
+    beginning = Beginning([claimed])
+    begun = beginning.begin(claimed)
+    beginning.store()
+    claims.note_doing(claimed.worker, [claimed.delivery_id] if begun else [])
     db.session.commit()
-    return resolved
+    return begun
 
 
 def mark_dot(claimed: Claim) -> None:
     """As far as a worker comes before the final dot."""
-    claims.mark_dot(claimed)
+    assert claims.mark_dots([claimed]) == {claimed}
     db.session.commit()
 
 

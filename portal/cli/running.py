@@ -14,7 +14,7 @@ from portal.cli.application import Tell
 from portal.cli.listening import Address
 from portal.cli.supervisor import Role, Supervisor
 from portal.config import Config
-from portal.delivery import claims
+from portal.delivery import claims, recovering
 from portal.extensions import db
 
 _WORKER = "portal worker"
@@ -64,7 +64,7 @@ class Running:
             return
         try:
             with self.app.app_context():
-                claims.release_dead(claims.process_name(pid))
+                recovering.release_dead(claims.process_name(pid))
                 db.session.remove()
         except SQLAlchemyError as problem:
             _on_stderr(f"The mail of {role.name} is free again in 60 s ({type(problem).__name__}).")

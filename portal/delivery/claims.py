@@ -10,26 +10,16 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, select, tuple_, update
 
 from portal.clock import utcnow
 from portal.database import rows_changed
-from portal.delivery import retry
-from portal.delivery.models import Attempt, AttemptOutcome, Delivery, DeliverySecret, State
-from portal.delivery.retry import RetryAt
+from portal.delivery.models import Delivery, State, Worker
 from portal.extensions import db
-from portal.kinds import BY_KEY
 
 LEASE = timedelta(seconds=60)
-# After so many recoveries a delivery is parked: it may be what kills the workers.
-_RECOVERIES = 3
-WORKER_LOST = "worker_lost"
-# How many rows one transaction of a recovery takes.
-_PORTION = 500
-
-
-class LeaseLost(Exception):
-    """Another worker may hold this delivery now; nothing more may be sent or written for it."""
+# After so many recoveries a delivery may be what kills the workers: its letter is written alone.
+SUSPECT = 3
 
 
 @dataclass(frozen=True)
@@ -40,6 +30,7 @@ class Claim:
     organization_id: uuid.UUID | None
     worker: str
     fence: int
+    is_suspect: bool = False
 
     @property
     def holds(self) -> ColumnElement[bool]:
@@ -68,25 +59,37 @@ def claim(worker: str, *, limit: int, but: Collection[uuid.UUID | None] = ()) ->
     """
     now = utcnow()
     found = [*_due(State.QUEUED, now, limit, but), *_due(State.DEFERRED, now, limit, but)]
-    found.sort(key=lambda delivery: (delivery.priority, delivery.next_attempt_at or now))
-    claims = []
-    for delivery in found[:limit]:
-        delivery.state = State.SENDING
-        delivery.lease_owner = worker
-        delivery.lease_until = now + LEASE
-        delivery.fence += 1
-        delivery.dot_pending = False
-        claims.append(Claim(delivery.id, delivery.organization_id, worker, delivery.fence))
+    found.sort(key=lambda row: (row.priority, row.next_attempt_at))
+    due = [row.id for row in found[:limit]]
+    taken = {}
+    if due:
+        changed = db.session.execute(
+            update(Delivery)
+            .where(Delivery.id.in_(due))
+            .values(
+                state=State.SENDING,
+                lease_owner=worker,
+                lease_until=now + LEASE,
+                fence=Delivery.fence + 1,
+                dot_pending=False,
+            )
+            .returning(Delivery.id, Delivery.organization_id, Delivery.fence, Delivery.recoveries)
+            .execution_options(synchronize_session=False)
+        )
+        taken = {
+            row.id: Claim(row.id, row.organization_id, worker, row.fence, row.recoveries >= SUSPECT)
+            for row in changed
+        }
     db.session.commit()
-    return claims
+    return [taken[delivery_id] for delivery_id in due]
 
 
 def _due(
     state: State, now: datetime, limit: int, but: Collection[uuid.UUID | None]
-) -> Sequence[Delivery]:
+) -> Sequence[Row[uuid.UUID, int, datetime | None]]:
     """Each state by itself: so both come in the order of an index, however many are waiting."""
     due = (
-        select(Delivery)
+        select(Delivery.id, Delivery.priority, Delivery.next_attempt_at)
         .where(Delivery.state == state, Delivery.next_attempt_at <= now)
         .order_by(Delivery.priority, Delivery.next_attempt_at)
         .limit(limit)
@@ -99,7 +102,7 @@ def _due(
         )
     if None in but:
         due = due.where(Delivery.organization_id.is_not(None))
-    return db.session.scalars(due).all()
+    return db.session.execute(due).all()
 
 
 def renew(worker: str, *, but: Collection[uuid.UUID] = ()) -> None:
@@ -119,98 +122,57 @@ def renew(worker: str, *, but: Collection[uuid.UUID] = ()) -> None:
     db.session.commit()
 
 
-def mark_dot(claim: Claim) -> None:
-    """Right before the final dot: note that it goes out; the caller commits. Raises LeaseLost.
+def mark_dots(claimed: Collection[Claim]) -> set[Claim]:
+    """Right before the final dots: note that they go out; the caller commits. Returns those whose
+    claim still holds; no other dot may go out.
 
     After a crash only deliveries with this mark may have reached the server.
     """
-    now = utcnow()
-    result = db.session.execute(
+    if not claimed:
+        return set()
+    marked = db.session.scalars(
         update(Delivery)
-        .where(claim.holds, Delivery.state == State.SENDING, Delivery.lease_until > now)
+        .where(held(claimed), Delivery.state == State.SENDING, Delivery.lease_until > utcnow())
         .values(dot_pending=True)
+        .returning(Delivery.id)
         .execution_options(synchronize_session=False)
+    ).all()
+    return {one for one in claimed if one.delivery_id in set(marked)}
+
+
+def held(claimed: Collection[Claim]) -> ColumnElement[bool]:
+    """The condition of a write under several claims of one worker."""
+    (worker,) = {one.worker for one in claimed}
+    fences = tuple_(Delivery.id, Delivery.fence)
+    return and_(
+        Delivery.lease_owner == worker,
+        fences.in_([(one.delivery_id, one.fence) for one in claimed]),
     )
-    if rows_changed(result) != 1:
-        raise LeaseLost
 
 
-def release(claims: Collection[Claim]) -> None:
+def release(claimed: Collection[Claim]) -> None:
     """Give back what was claimed and not begun, and commit."""
-    for claimed in claims:
+    if claimed:
         db.session.execute(
             update(Delivery)
-            .where(claimed.holds, Delivery.state == State.SENDING)
+            .where(held(claimed), Delivery.state == State.SENDING)
             .values(state=State.QUEUED, lease_owner=None, lease_until=None)
+            .execution_options(synchronize_session=False)
         )
     db.session.commit()
 
 
-def release_dead(worker: str) -> int:
-    """Recover everything that a dead worker, or all workers of a dead process, held; commit."""
-    within = Delivery.lease_owner.startswith(f"{worker}:", autoescape=True)
-    mine = or_(Delivery.lease_owner == worker, within)
-    return _recover(and_(Delivery.state == State.SENDING, mine))
-
-
-def recover_expired() -> int:
-    """Recover everything whose lease ran out, and commit. Returns how many."""
-    return _recover(and_(Delivery.state == State.SENDING, Delivery.lease_until < utcnow()))
-
-
-def forget_secrets(delivery: Delivery) -> None:
-    """Delete the links of a letter that will not be written again."""
-    if (row := db.session.get(DeliverySecret, delivery.id)) is not None:
-        db.session.delete(row)
-
-
-def _recover(condition: ColumnElement[bool]) -> int:
-    recovered = 0
-    while True:
-        found = db.session.scalars(
-            select(Delivery).where(condition).limit(_PORTION).with_for_update(skip_locked=True)
-        ).all()
-        now = utcnow()
-        for delivery in found:
-            _recover_one(delivery, now)
-        db.session.commit()
-        recovered += len(found)
-        if len(found) < _PORTION:
-            return recovered
-
-
-def _recover_one(delivery: Delivery, now: datetime) -> None:
-    attempt = db.session.scalar(
-        select(Attempt).where(Attempt.delivery_id == delivery.id, Attempt.outcome.is_(None))
+def note_doing(worker: str, delivery_ids: Collection[uuid.UUID]) -> None:
+    """Note whose letters are written after the commit: where that ends the worker, it was one of
+    these. The caller commits."""
+    now = utcnow()
+    doing = " ".join(map(str, delivery_ids)) or None
+    noted = db.session.execute(
+        update(Worker)
+        .where(Worker.id == worker)
+        .values(doing=doing)
+        .execution_options(synchronize_session=False)
     )
-    if attempt is not None:
-        unknown = delivery.dot_pending
-        attempt.outcome = AttemptOutcome.UNKNOWN if unknown else AttemptOutcome.RECOVERED
-        attempt.cause = WORKER_LOST
-        delivery.recoveries += 1
-    delivery.lease_owner = None
-    delivery.lease_until = None
-    delivery.fence += 1
-    if delivery.dot_pending:
-        delivery.dot_pending = False
-        _after_unknown(delivery, now)
-    elif delivery.recoveries >= _RECOVERIES:
-        delivery.state, delivery.reason = State.FAILED, "parked"
-        delivery.next_attempt_at = None
-        forget_secrets(delivery)
-    else:
-        delivery.state, delivery.reason = State.QUEUED, "recovered"
-        delivery.next_attempt_at = now
-
-
-def _after_unknown(delivery: Delivery, now: datetime) -> None:
-    decision = retry.decide_unknown(
-        kind=BY_KEY[delivery.kind], may_be_duplicate=delivery.may_be_duplicate, now=now
-    )
-    if isinstance(decision, RetryAt):
-        delivery.state, delivery.reason = State.QUEUED, "recovered"
-        delivery.next_attempt_at = now
-        delivery.may_be_duplicate = True
-    else:
-        delivery.state, delivery.reason = State.UNKNOWN, WORKER_LOST
-        delivery.next_attempt_at = None
+    if not rows_changed(noted):
+        db.session.add(Worker(id=worker, started_at=now, heartbeat_at=now, doing=doing))
+        db.session.flush()

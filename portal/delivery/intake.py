@@ -3,26 +3,28 @@ begun in turn as far as the routes have room, and written once that was committe
 
 import uuid
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal import logs
+from portal.clock import monotonic
 from portal.database import reading_only
-from portal.delivery import sending, settling
-from portal.delivery.claims import Claim, LeaseLost
+from portal.delivery import attempts, claims
+from portal.delivery.beginning import Beginning, Begun
+from portal.delivery.claims import Claim
 from portal.delivery.route import Job, Route
-from portal.delivery.sending import Unwritten, Writer
+from portal.delivery.settling import Change, NotWritten
+from portal.delivery.writing import Unwritten, Writer
 from portal.extensions import db
-from portal.settings.effective import Resolved
 from portal.smtp.values import Bundle
 
 # So many letters are written in one turn; meanwhile no answer is read.
-_AT_ONCE = 32
+_AT_ONCE = 64
+# The note of what is being written goes with the next commit, or after so many seconds by itself.
+_NOTE_LASTS = 1.0
 _log = logs.logger("delivery")
 
-# What the next commit writes down, and for which claim.
-Change = tuple[Claim, Callable[[], None]]
 _RouteKey = tuple[uuid.UUID, uuid.UUID, Bundle]
 
 
@@ -35,11 +37,17 @@ class Intake:
         self._routes: dict[_RouteKey, Route] = {}
         self._last_route: dict[uuid.UUID | None, Route] = {}
         self._writer = Writer()
-        self._begun: list[tuple[Claim, Resolved | None]] = []
-        self._unwritten: list[tuple[Claim, Resolved]] = []
+        self._begun: list[tuple[Claim, Begun | None]] = []
+        self._unwritten: list[Begun] = []
         # Whether their attempts were counted nobody knows: the commit failed, or seemed to.
         self._in_doubt: set[uuid.UUID] = set()
         self._trying: Claim | None = None
+        # How many are begun one by one, because one of a lot could not be stored.
+        self._careful = 0
+        self._worker = ""
+        # Whose letters the database says are being written; None: it is not known.
+        self._noted: frozenset[uuid.UUID] | None = frozenset()
+        self._written_at = 0.0
 
     @property
     def routes(self) -> list[Route]:
@@ -49,11 +57,21 @@ class Intake:
     def busy(self) -> bool:
         return bool(self._unwritten) or any(self._queues.values())
 
+    @property
+    def has_old_note(self) -> bool:
+        """Nothing is being written, and nothing was stored since the database says otherwise."""
+        return (
+            self._noted != frozenset()
+            and not self._unwritten
+            and monotonic() - self._written_at > _NOTE_LASTS
+        )
+
     def counts(self) -> dict[uuid.UUID | None, int]:
         """How much of each organization waits here."""
         return {key: len(queue) for key, queue in self._queues.items() if queue}
 
     def take(self, claimed: Claim) -> None:
+        self._worker = claimed.worker
         self._queues[claimed.organization_id].append(claimed)
 
     def empty(self) -> list[Claim]:
@@ -64,64 +82,60 @@ class Intake:
 
     def may_begin(self) -> bool:
         return bool(self._unwritten) or any(
-            queue and self._room(key, {}) > 0 for key, queue in self._queues.items()
+            queue and self._room(key) > 0 for key, queue in self._queues.items()
         )
 
     def begin(self) -> None:
         """Begin the next of each organization in turn: so none waits behind another's backlog."""
-        room: dict[Route, int] = {}
-        taken: Counter[uuid.UUID | None] = Counter()
-        found_way: Counter[uuid.UUID | None] = Counter()
-        order = deque(key for key, queue in self._queues.items() if queue)
-        while order and len(self._begun) < _AT_ONCE:
-            key = order.popleft()
-            route = self._last_route.get(key)
-            left = self._room(key, room) - (found_way[key] if route is None else 0)
-            if taken[key] == len(self._queues[key]) or left <= 0:
-                continue
-            resolved = self._begin_one(self._queues[key][taken[key]])
-            taken[key] += 1
-            found_way[key] += resolved is not None
-            if route is not None and resolved is not None:
-                room[route] = left - 1
-            order.append(key)
+        if plan := self._plan():
+            self._begin_all(plan)
+        doing = frozenset(one.claim.delivery_id for one in self._unwritten)
+        doing |= {claimed.delivery_id for claimed, begun in self._begun if begun is not None}
+        if doing != self._noted:
+            claims.note_doing(self._worker, doing)
+        self._noted = doing
 
-    def begun(self) -> list[tuple[Claim, Resolved]]:
+    def begun(self) -> list[Begun]:
         """What was begun in the transaction that has been committed now."""
         begun, self._begun = self._begun, []
         for claimed, _ in begun:
-            self._queues[claimed.organization_id].popleft()
+            self._queues[claimed.organization_id].remove(claimed)
             self._in_doubt.discard(claimed.delivery_id)
         if begun:
             self._queues = defaultdict(deque, _rotated(self._queues))
-        return [(claimed, resolved) for claimed, resolved in begun if resolved is not None]
+        return [one for _, one in begun if one is not None]
 
     def doubt(self) -> None:
         """The commit failed: what was begun is begun again."""
         self._in_doubt |= {claimed.delivery_id for claimed, _ in self._begun}
-        self._begun, self._trying = [], None
+        self._begun, self._trying, self._noted = [], None, None
 
     def poisoned(self) -> set[uuid.UUID]:
         """Something unforeseen happened: drop the claim that it happened to, if it was one here."""
-        poison, self._trying = self._trying, None
+        poison = self._trying
+        if poison is None and len(self._begun) == 1:
+            poison = self._begun[0][0]
+        elif poison is None:
+            self._careful = len(self._begun)
         self.doubt()
         if poison is None:
             return set()
         self._queues[poison.organization_id].remove(poison)
         return {poison.delivery_id}
 
-    def write(self, begun: Sequence[tuple[Claim, Resolved]]) -> list[Change]:
-        """Write the letters and let each wait on its route; what can't be is a change to commit."""
+    def write(self, begun: Sequence[Begun]) -> list[Change]:
+        """Write the letters and let each wait on its route; what can't be is a change to store."""
         pending = [*self._unwritten, *begun]
         self._unwritten = []
         if not pending:
             return []
         reading_only(True)
         try:
-            changes = [self._write_one(claimed, resolved) for claimed, resolved in pending]
+            changes = [self._write_one(one) for one in pending]
         finally:
             db.session.remove()
             reading_only(False)
+            self._written_at = monotonic()
         return [change for change in changes if change is not None]
 
     def drop_if_over(self, route: Route) -> None:
@@ -132,40 +146,73 @@ class Intake:
                 key: one for key, one in self._last_route.items() if one is not route
             }
 
-    def _room(self, key: uuid.UUID | None, room: dict[Route, int]) -> int:
+    def _room(self, key: uuid.UUID | None) -> int:
         route = self._last_route.get(key)
-        return 1 if route is None else room.setdefault(route, route.room)
+        return 1 if route is None else route.room
 
-    def _begin_one(self, claimed: Claim) -> Resolved | None:
-        self._trying = claimed
-        if claimed.delivery_id in self._in_doubt:
-            settling.forget_open_attempt(claimed)
-        resolved = sending.begin(claimed)
-        self._begun.append((claimed, resolved))
-        self._trying = None
-        return resolved
+    def _plan(self) -> list[Claim]:
+        """What to begin now. A suspect goes alone: if it ends the worker, nothing else did."""
+        heads = [(key, queue[0]) for key, queue in self._queues.items() if queue]
+        for key, head in heads:
+            if head.is_suspect and self._room(key) > 0:
+                return [head]
+        plan: list[Claim] = []
+        room: dict[Route, int] = {}
+        taken: Counter[uuid.UUID | None] = Counter()
+        order = deque(key for key, _ in heads)
+        most = 1 if self._careful else _AT_ONCE
+        self._careful = max(0, self._careful - 1)
+        while order and len(plan) < most:
+            key = order.popleft()
+            queue, route = self._queues[key], self._last_route.get(key)
+            if taken[key] == len(queue) or queue[taken[key]].is_suspect:
+                continue
+            if route is not None:
+                if room.setdefault(route, route.room) <= 0:
+                    continue
+                room[route] -= 1
+            plan.append(queue[taken[key]])
+            taken[key] += 1
+            order.append(key)
+        return plan
 
-    def _write_one(self, claimed: Claim, resolved: Resolved) -> Change | None:
+    def _begin_all(self, plan: Sequence[Claim]) -> None:
+        attempts.uncount_open([one for one in plan if one.delivery_id in self._in_doubt])
+        beginning = Beginning(plan)
+        found_way: set[uuid.UUID | None] = set()
+        for claimed in plan:
+            key = claimed.organization_id
+            if key in found_way and key not in self._last_route:
+                # One letter proves an unknown route; the others may as well stay where they are.
+                continue
+            self._trying = claimed
+            begun = beginning.begin(claimed)
+            self._trying = None
+            self._begun.append((claimed, begun))
+            if begun is not None:
+                found_way.add(key)
+        beginning.store()
+
+    def _write_one(self, begun: Begun) -> Change | None:
         try:
-            written = self._writer.write(claimed, resolved)
-            route = self._route(claimed, resolved)
-        except LeaseLost:
-            return claimed, lambda: settling.note_lost_lease(claimed)
+            written = self._writer.write(begun)
+            route = self._route(begun)
         except SQLAlchemyError as problem:
             db.session.remove()
             _log.error("database unavailable", kind=type(problem).__name__)
-            self._unwritten.append((claimed, resolved))
+            self._unwritten.append(begun)
             return None
-        self._last_route[claimed.organization_id] = route
+        self._last_route[begun.claim.organization_id] = route
         if isinstance(written, Unwritten):
-            return claimed, lambda: settling.not_written(claimed, written.problem)
-        route.waiting.append(Job(claimed, written))
+            return NotWritten(begun.claim, written.problem)
+        route.waiting.append(Job(begun, written))
         return None
 
-    def _route(self, claimed: Claim, resolved: Resolved) -> Route:
-        key = (resolved.sender_id, resolved.version_id, resolved.bundle)
+    def _route(self, begun: Begun) -> Route:
+        sender = begun.sender
+        key = (sender.sender_id, sender.version_id, sender.bundle)
         if key not in self._routes:
-            self._routes[key] = Route(resolved, sending.guard_of(resolved, claimed))
+            self._routes[key] = Route(sender, begun.guard)
         return self._routes[key]
 
 

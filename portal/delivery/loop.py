@@ -15,16 +15,17 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from flask import Flask
-from sqlalchemy.exc import SQLAlchemyError
 
 from portal import logs
 from portal.clock import monotonic
+from portal.database import is_away
 from portal.delivery import claims, settling
-from portal.delivery.claims import Claim, LeaseLost
-from portal.delivery.intake import Change, Intake
+from portal.delivery.beginning import Begun
+from portal.delivery.claims import Claim
+from portal.delivery.intake import Intake
 from portal.delivery.route import Job, Line, Route, Unopened
+from portal.delivery.settling import Answer, Change, GivenBack, LostLease
 from portal.extensions import db
-from portal.settings.effective import Resolved
 from portal.smtp.diagnosis import FailureClass, classify
 from portal.smtp.events import ContentWanted, Ended, Event, Finished
 from portal.smtp.values import Accepted, Outcome, Refused
@@ -229,7 +230,7 @@ class Loop:
             self._drop(line)
             return
         job = line.jobs[0]
-        events = line.session.content(job.prepared.content)
+        events = line.session.content(job.content)
         self._dots.append(line)
         self._happened(line, events)
 
@@ -258,78 +259,62 @@ class Loop:
 
     def _settle(self, job: Job, outcome: Outcome) -> None:
         milliseconds = int((monotonic() - job.began) * 1000) if job.began else 0
-        self._changes.append(
-            (
-                job.claim,
-                lambda: settling.settle(
-                    job.claim,
-                    outcome,
-                    sender_id=job.prepared.sender.sender_id,
-                    ms=milliseconds,
-                    phases=job.phases,
-                ),
-            )
-        )
+        sender_id = job.begun.sender.sender_id
+        self._changes.append(Answer(job.claim, outcome, sender_id, milliseconds, job.phases))
 
     def _give_back_waiting(self, route: Route) -> None:
         while route.waiting:
             self._give_back(route.waiting.popleft())
 
     def _give_back(self, job: Job) -> None:
-        self._changes.append((job.claim, lambda: settling.unbegin(job.claim)))
+        self._changes.append(GivenBack(job.claim))
 
-    def _commit(self) -> tuple[list[Line], list[tuple[Claim, Resolved]]]:
+    def _commit(self) -> tuple[list[Line], list[Begun]]:
         """One transaction. While the database is away, answers are kept and nothing goes out."""
         dots = [line for line in self._dots if not line.session.unsent]
-        if not (self._changes or dots or self._may_begin()):
+        if not (self._changes or dots or self._may_begin() or self._intake.has_old_note):
             return [], []
         try:
-            for _, change in self._changes:
-                change()
-            marked = [line for line in dots if self._mark(line)]
-            if self._may_begin():
+            settling.store(self._changes)
+            marked = claims.mark_dots([line.jobs[0].claim for line in dots])
+            if not self._stop.is_set():
                 self._intake.begin()
             db.session.commit()
-        except SQLAlchemyError as problem:
-            db.session.remove()
-            self._intake.doubt()
-            _log.error("answers not stored yet", kind=type(problem).__name__)
-            time.sleep(_STORE_AGAIN)
-            return [], []
         except Exception as problem:
             db.session.remove()
-            self.abandoned |= self._intake.poisoned()
-            self._one_by_one(problem)
+            if is_away(problem):
+                self._intake.doubt()
+                _log.error("answers not stored yet", kind=type(problem).__name__)
+                time.sleep(_STORE_AGAIN)
+            else:
+                self.abandoned |= self._intake.poisoned()
+                self._one_by_one(problem)
             return [], []
         self._changes = []
         self._dots = [line for line in self._dots if line not in dots]
-        for line in dots:
-            if line not in marked:
-                self._drop(line, give_back=False)
-        return marked, self._intake.begun()
-
-    def _mark(self, line: Line) -> bool:
-        claimed = line.jobs[0].claim
-        try:
-            claims.mark_dot(claimed)
-        except LeaseLost:
-            settling.note_lost_lease(claimed)
-            _log.warning("lease lost", delivery=str(claimed.delivery_id))
-            return False
-        return True
+        lost = [line for line in dots if line.jobs[0].claim not in marked]
+        for line in lost:
+            _log.warning("lease lost", delivery=str(line.jobs[0].claim.delivery_id))
+            self._changes.append(LostLease(line.jobs[0].claim))
+            self._drop(line, give_back=False)
+        return [line for line in dots if line not in lost], self._intake.begun()
 
     def _one_by_one(self, cause: Exception) -> None:
         """Something unforeseen: find out whose it is, and let its lease run out."""
         _log.error("turn not stored", exc_info=cause)
-        for claimed, change in self._changes:
+        changes, self._changes = self._changes, []
+        for change in changes:
             try:
-                change()
+                settling.store([change])
                 db.session.commit()
             except Exception as problem:
                 db.session.remove()
-                self.abandoned.add(claimed.delivery_id)
-                _log.error("delivery failed", delivery=str(claimed.delivery_id), exc_info=problem)
-        self._changes = []
+                if is_away(problem):
+                    self._changes.append(change)
+                    continue
+                delivery_id = change.claim.delivery_id
+                self.abandoned.add(delivery_id)
+                _log.error("delivery failed", delivery=str(delivery_id), exc_info=problem)
 
     # Sending
 

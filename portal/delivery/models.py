@@ -167,6 +167,21 @@ class DeliverySecret(db.Model):
     sealed: Mapped[str] = mapped_column(Text)
 
 
+class SendCount(db.Model):
+    """A counter of a limit, by its key: how many in each slot of its sliding window.
+
+    `last_turn`: the time, in seconds since the epoch, that was given to the last one that waits.
+    """
+
+    __tablename__ = "send_counts"
+    __table_args__ = (Index("ix_send_counts_ends_at", "ends_at"),)
+
+    key: Mapped[str] = mapped_column(String(80), primary_key=True)
+    counts: Mapped[dict[str, int]] = mapped_column(JsonColumn)
+    last_turn: Mapped[float | None] = mapped_column()
+    ends_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 class Worker(db.Model):
     """A delivery worker that is, or was, alive."""
 
@@ -176,4 +191,5 @@ class Worker(db.Model):
     started_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
     heartbeat_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
     stopped_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    doing: Mapped[str | None] = mapped_column(String(200))
+    # The ids of the deliveries whose letters it is writing, with spaces between.
+    doing: Mapped[str | None] = mapped_column(Text)

@@ -120,12 +120,12 @@ def enqueue(
     return payload, deliveries
 
 
-def secrets_of(delivery: Delivery) -> dict[str, str]:
+def secrets_of(delivery_id: uuid.UUID) -> dict[str, str]:
     """The secret variables of this letter, opened; empty once it was accepted."""
-    row = db.session.get(DeliverySecret, delivery.id)
+    row = db.session.get(DeliverySecret, delivery_id)
     if row is None:
         return {}
-    opened = keys.vault().open(row.sealed, context=_context(delivery.id))
+    opened = keys.vault().open(row.sealed, context=_context(delivery_id))
     values: dict[str, str] = json.loads(opened)
     return values
 

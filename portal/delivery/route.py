@@ -15,9 +15,9 @@ from flask import Flask
 from portal import logs
 from portal.clock import monotonic
 from portal.delivery import rotating
+from portal.delivery.beginning import Begun
 from portal.delivery.claims import Claim
 from portal.delivery.phases import Ear, PhaseLog
-from portal.delivery.sending import Prepared
 from portal.destinations import Guard
 from portal.extensions import db
 from portal.settings.effective import Resolved
@@ -36,13 +36,17 @@ _log = logs.logger("delivery")
 class Job:
     """One delivery between its attempt and its answer."""
 
-    claim: Claim
-    prepared: Prepared
+    begun: Begun
+    content: bytes
     phases: PhaseLog = field(default_factory=PhaseLog)
     envelope: Envelope | None = None
     began: float = 0.0
     is_dotted: bool = False
     was_retried: bool = False
+
+    @property
+    def claim(self) -> Claim:
+        return self.begun.claim
 
 
 @dataclass(eq=False)
@@ -63,10 +67,12 @@ class Line:
 
     def follow(self, job: Job) -> Envelope:
         """Put the job on the session; its envelope is to begin now."""
-        content = job.prepared.content
         bundle = self.route.bundle
         job.envelope = Envelope(
-            bundle.mail_from, (job.prepared.recipient,), len(content), not content.isascii()
+            bundle.mail_from,
+            (job.begun.recipient,),
+            len(job.content),
+            not job.content.isascii(),
         )
         job.began = monotonic()
         if self.session.begun == 0:

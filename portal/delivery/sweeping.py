@@ -6,9 +6,10 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 
 from portal.clock import utcnow
+from portal.delivery.health import SENDER_FAILING
 from portal.delivery.models import Attempt, AttemptOutcome, Delivery, DeliverySecret, State
 from portal.delivery.outbox import SECRET_DOES_NOT_OPEN
-from portal.delivery.settling import SEALED, SENDER_FAILING
+from portal.delivery.settling import SEALED
 from portal.extensions import db
 from portal.identity.models import Organization
 from portal.jobs import Event

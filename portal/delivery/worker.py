@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from portal import logs
 from portal.clock import monotonic, utcnow
-from portal.delivery import claims, sweeping
+from portal.delivery import claims, limits, recovering, sweeping
 from portal.delivery.loop import Loop
 from portal.delivery.models import Delivery, State, Worker
 from portal.extensions import db
@@ -24,9 +24,9 @@ _SWEEP_EVERY = 5.0
 _RENEW_EVERY = 15.0
 _EVENTS_EVERY = 1.0
 _BATCH = 100
-# So much of one organization is in hand at once: what comes after it waits in the table, where
+# Of an organization that has so much in hand nothing more is claimed: it waits in the table, where
 # other workers and later changes of settings find it.
-_OF_ONE = 64
+_OF_ONE = 128
 _STOP_WITHIN = 10.0
 _log = logs.logger("worker")
 
@@ -103,15 +103,16 @@ class DeliveryWorker:
         if not self._started:
             sweeping.release_sealed()
             self._started = True
-        claims.recover_expired()
+        recovering.recover_expired()
         sweeping.probe_paused_senders()
         sweeping.expire()
         sweeping.release_stranded()
+        limits.forget_old()
         self._swept = monotonic()
 
     def _claim(self) -> int:
         in_hand = self._loop.in_hand()
-        full = [organization for organization, count in in_hand.items() if count >= _OF_ONE // 2]
+        full = [organization for organization, count in in_hand.items() if count >= _OF_ONE]
         claimed = claims.claim(self._name, limit=_BATCH, but=full)
         self._loop.take(claimed)
         return len(claimed)

@@ -10,9 +10,9 @@ from flask import current_app
 from sqlalchemy import ColumnElement, and_, func, or_, select
 
 from portal.clock import utcnow
+from portal.delivery.health import SENDER_FAILING
 from portal.delivery.models import Attempt, Delivery, State
 from portal.delivery.outbox import Addressee, enqueue
-from portal.delivery.settling import SENDER_FAILING
 from portal.extensions import db
 from portal.identity.models import Membership, Organization, OrganizationState, Role, User
 from portal.kinds import BY_KEY, Kind

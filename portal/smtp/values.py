@@ -52,7 +52,8 @@ class Bundle:
     secret, or a service account's private key (PEM, or the provider's key file). It and
     `refresh_token` are kept out of repr and live only in memory. `client_id`, `token_url` and
     `scope` belong to OAuth2; a service account's client id is its address. `connections` is how
-    many may be open at once, `messages_per_connection` after how many mails one is replaced.
+    many may be open at once, `messages_per_connection` after how many mails one is replaced;
+    `per_minute` and `per_day` are how many mails it may be handed.
     """
 
     owner: str
@@ -81,6 +82,8 @@ class Bundle:
     refresh_token: str | None = field(default=None, repr=False)
     connections: int = 8
     messages_per_connection: int | None = None
+    per_minute: int | None = None
+    per_day: int | None = None
 
     @property
     def login_name(self) -> str:

@@ -251,7 +251,7 @@ def _waiting_links(app: Flask) -> dict[str, str]:
     found: dict[str, str] = {}
     with app.app_context():
         for delivery in db.session.scalars(select(Delivery)):
-            links: Mapping[str, str] = outbox.secrets_of(delivery)
+            links: Mapping[str, str] = outbox.secrets_of(delivery.id)
             for name, url in links.items():
                 secret = url.rpartition("/")[2].partition("?")[0]
                 found[f"{name} of {delivery.kind} to {delivery.recipient}"] = secret

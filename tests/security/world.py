@@ -144,7 +144,7 @@ def _at_host(app: Flask) -> dict[str, str]:
         "session_id": str(_other_session(second).id),
         "mail_id": str(mail.id),
         "invitation": invited.token,
-        "recovery": outbox.secrets_of(mailed)["recovery_url"].split("/")[-1],
+        "recovery": outbox.secrets_of(mailed.id)["recovery_url"].split("/")[-1],
         "delivery_id": str(_test_mail().id),
     }
 
@@ -206,7 +206,7 @@ def _in_organization(tenant: Tenant, *, approver: Person) -> dict[str, str]:
         "notification_id": str(raised.alert.notification_id),
         "session_id": str(_other_session(guest).id),
         "invitation": invited.token,
-        "decision": outbox.secrets_of(asked.deliveries[0])["approve_url"]
+        "decision": outbox.secrets_of(asked.deliveries[0].id)["approve_url"]
         .split("/")[-1]
         .split("?")[0],
     }

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import create_engine, select, text
 
 from portal.config import Config
-from portal.delivery import claims
+from portal.delivery import claims, recovering
 from portal.delivery.models import AttemptOutcome, State, Worker
 from portal.delivery.outbox import Addressee
 from portal.extensions import db
@@ -118,7 +118,7 @@ def test_a_kill_between_acceptance_and_commit_leaves_other_kinds_to_a_person(
     (claimed,) = claims.claim("one", limit=1)
     assert begin(claimed)
     mark_dot(claimed)
-    assert claims.release_dead("one") == 1
+    assert recovering.release_dead("one") == 1
 
     take_turns()
     assert (record(one).state, record(one).reason) == (State.UNKNOWN, LOST)
@@ -134,7 +134,7 @@ def test_a_second_unknown_is_not_followed_by_a_third_copy(
         (claimed,) = claims.claim(name, limit=1)
         assert begin(claimed)
         mark_dot(claimed)
-        claims.release_dead(name)
+        recovering.release_dead(name)
     assert record(one).state is State.UNKNOWN
     assert outcomes(one) == ["unknown", "unknown"]
 
@@ -184,7 +184,7 @@ def test_a_worker_that_slept_past_its_lease_starts_no_final_dot(
         gate.wait()
         put_to_sleep(process.pid)
         end_leases()
-        assert claims.recover_expired() == 1
+        assert recovering.recover_expired() == 1
         take_turns()
         assert record(one).state is State.ACCEPTED
         gate.open()
@@ -208,7 +208,7 @@ def test_the_answer_to_a_worker_that_slept_past_its_lease_is_noted_and_overwrite
         gate.wait()
         put_to_sleep(process.pid)
         end_leases()
-        assert claims.recover_expired() == 1
+        assert recovering.recover_expired() == 1
         take_turns()
         assert outcomes(one) == ["unknown", "accepted"]
         gate.open()
@@ -238,4 +238,4 @@ def put_to_sleep(pid: int | None) -> None:
 
 def recover(pid: int | None) -> int:
     """What the supervisor does when a child has died."""
-    return claims.release_dead(claims.process_name(pid or 0))
+    return recovering.release_dead(claims.process_name(pid or 0))

@@ -275,7 +275,7 @@ def test_links_of_an_approval_are_sealed_until_acceptance_and_then_gone(
     db.session.commit()
 
     sealed = db.session.get_one(DeliverySecret, one).sealed
-    links = outbox.secrets_of(record(one))
+    links = outbox.secrets_of(one)
     assert set(links) == {"approve_url", "reject_url"}
     assert not any(link in sealed for link in links.values())
     take_turns()
@@ -283,7 +283,7 @@ def test_links_of_an_approval_are_sealed_until_acceptance_and_then_gone(
     assert text and links["approve_url"] in text.get_content()
     assert record(one).state is State.ACCEPTED
     assert rows(DeliverySecret) == 0
-    assert outbox.secrets_of(record(one)) == {}
+    assert outbox.secrets_of(one) == {}
 
 
 def test_sealed_links_do_not_open_in_another_row(globex: Organization) -> None:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from portal.clock import utcnow
-from portal.delivery import claims, settling, sweeping
+from portal.delivery import claims, sweeping
 from portal.delivery.models import Attempt, State
 from portal.delivery.outbox import Addressee
 from portal.extensions import db
@@ -147,7 +147,7 @@ def test_only_one_mail_at_a_time_probes_a_paused_sender(
     assert begin(first) is not None
     assert begin(second) is None
     assert record(second.delivery_id).state is State.HELD
-    assert not settling.may_send(sender_of(globex), utcnow())
+    assert not health.may_send(sender_of(globex), utcnow())
     db.session.rollback()
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import func, select, update
 
 from portal.audit.log import OPERATOR, Actor, ActorType
 from portal.clock import utcnow
-from portal.delivery import claims, sender_tests
+from portal.delivery import recovering, sender_tests
 from portal.delivery.models import Delivery, Level, State
 from portal.delivery.report import Report
 from portal.extensions import db
@@ -162,7 +162,7 @@ def test_a_test_whose_process_died_ends_as_unknown(
         run(globex, values(server), carol)
     assert the_record().state is State.SENDING
     end_leases()
-    claims.recover_expired()
+    recovering.recover_expired()
     take_turns()
     assert (the_record().state, the_record().reason) == (State.UNKNOWN, "worker_lost")
     assert the_record().attempts[0].outcome == "unknown"

@@ -9,7 +9,7 @@ from sqlalchemy.exc import OperationalError
 
 from portal.clock import utcnow
 from portal.config import Config
-from portal.delivery import claims, sweeping
+from portal.delivery import claims, recovering, sweeping
 from portal.delivery.models import Delivery, State, Worker
 from portal.delivery.outbox import Addressee
 from portal.extensions import db
@@ -114,16 +114,16 @@ def test_a_database_that_goes_away_at_the_mark_of_a_final_dot_costs_no_mail(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ids = ledger.note(enqueue(globex, ANN, Addressee("ben@x.test")))
-    mark_dot = claims.mark_dot
+    mark_dots = claims.mark_dots
     failures = [OperationalError("UPDATE", {}, Exception("gone"))]
 
-    def fails_once(claimed: claims.Claim) -> None:
-        if failures:
+    def fails_once(claimed: list[claims.Claim]) -> set[claims.Claim]:
+        if claimed and failures:
             assert server.messages == []
             raise failures.pop()
-        mark_dot(claimed)
+        return mark_dots(claimed)
 
-    monkeypatch.setattr(claims, "mark_dot", fails_once)
+    monkeypatch.setattr(claims, "mark_dots", fails_once)
     with worker_thread(app, "one"):
         until(all_in(State.ACCEPTED, ids))
     assert failures == []
@@ -267,7 +267,7 @@ def test_a_session_that_breaks_the_worker_costs_no_other_mail(
     assert record(theirs).state is State.SENDING
     end_leases()
     monkeypatch.undo()
-    claims.recover_expired()
+    recovering.recover_expired()
     take_turns()
     assert outcomes(theirs) == ["recovered", "accepted"]
     assert len(server.messages) == 2

@@ -45,7 +45,7 @@ def test_an_invitation_is_a_mail_of_the_organization_with_a_sealed_link(
     delivery = session.scalars(select(Delivery)).one()
     assert (delivery.kind, delivery.recipient) == ("security.invitation", "bob@acme.test")
     assert delivery.organization_id == acme.id and delivery.expires_at == invitation.link.expires_at
-    url = outbox.secrets_of(delivery)["invitation_url"]
+    url = outbox.secrets_of(delivery.id)["invitation_url"]
     assert url == f"{BASE}/invitation/{invitation.token}"
     payload = session.get(Payload, delivery.payload_id)
     assert payload is not None and invitation.token not in str(payload.data)
@@ -62,7 +62,7 @@ def test_a_recovery_mail_holds_a_link_that_sets_the_password(ann: User, session:
         "zh",
     )
     assert delivery.organization_id is None and delivery.requested_from == "192.0.2.1"
-    url = outbox.secrets_of(delivery)["recovery_url"]
+    url = outbox.secrets_of(delivery.id)["recovery_url"]
     assert url.startswith(f"{BASE}/recovery/")
     assert links.find(LinkPurpose.RECOVERY, url.rpartition("/")[2]).user is ann
 

@@ -55,7 +55,7 @@ def test_each_approver_gets_a_link_of_their_own_and_its_hash_alone_is_stored(
     requested = asked(cast.acme, cast.alice, cast.bob)
     links = set()
     for delivery in requested.deliveries:
-        secrets = outbox.secrets_of(delivery)
+        secrets = outbox.secrets_of(delivery.id)
         token = secrets["approve_url"].split("/decide/")[1].split("?")[0]
         assert secrets["approve_url"].endswith("?verdict=approved")
         assert secrets["reject_url"] == secrets["approve_url"].replace("approved", "rejected")

@@ -51,7 +51,7 @@ def ask(
         )
         db.session.commit()
         links = {
-            delivery.recipient: _path(outbox.secrets_of(delivery)["approve_url"])
+            delivery.recipient: _path(outbox.secrets_of(delivery.id)["approve_url"])
             for delivery in made.deliveries
             if db.session.get(DeliverySecret, delivery.id) is not None
         }

@@ -41,7 +41,7 @@ def mailed_link(app: Flask) -> str:
     with app.app_context():
         newest = db.session.scalars(select(Delivery).order_by(Delivery.id.desc())).first()
         assert newest is not None
-        (url,) = outbox.secrets_of(newest).values()
+        (url,) = outbox.secrets_of(newest.id).values()
         return url.removeprefix("http://127.0.0.1:8000")
 
 
@@ -139,7 +139,7 @@ def test_a_recovery_link_never_follows_the_host_header(
     assert answer.status_code == 303
     with app.app_context():
         delivery = db.session.scalars(select(Delivery)).one()
-        assert outbox.secrets_of(delivery)["recovery_url"].startswith("http://127.0.0.1:8000/")
+        assert outbox.secrets_of(delivery.id)["recovery_url"].startswith("http://127.0.0.1:8000/")
 
 
 def test_who_asks_too_often_is_told_when_to_ask_again(visit: Browser, cast: Cast) -> None:

@@ -1,0 +1,146 @@
+"""Writing the mail of a begun delivery: from its payload to wire content."""
+
+import uuid
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flask import current_app
+from sqlalchemy.exc import SQLAlchemyError
+
+from portal import logs
+from portal.delivery import identity, letter_templates, outbox
+from portal.delivery.beginning import Begun
+from portal.delivery.letter_templates import TemplateKey
+from portal.delivery.models import Payload
+from portal.extensions import db
+from portal.letters.compose import BrokenLetter, compose
+from portal.smtp.fast_message import MessageTemplate, Parts
+from portal.smtp.message import UnsafeMessage, build_message
+from portal.smtp.wire import content_bytes
+from portal.vault import VaultError
+
+_log = logs.logger("delivery")
+_MOST_KEPT = 256
+
+
+@dataclass(frozen=True)
+class Unwritten:
+    """The letter could not be written; None: the key of its links is missing."""
+
+    problem: str | None
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What a notification says; never changed once it was enqueued."""
+
+    data: Mapping[str, Any]
+    thread: str | None
+
+
+class Writer:
+    """Keeps what it met last: the payloads, and a template for each notification and language."""
+
+    def __init__(self) -> None:
+        self._payloads: OrderedDict[uuid.UUID, _Content] = OrderedDict()
+        self._templates: OrderedDict[TemplateKey, MessageTemplate] = OrderedDict()
+
+    def write(self, begun: Begun) -> bytes | Unwritten:
+        """Finished wire content, with its dots stuffed. Raises SQLAlchemyError while the database
+        is away; changes nothing in it."""
+        try:
+            return self._written(begun)
+        except SQLAlchemyError:
+            raise
+        except VaultError:
+            return Unwritten(None)
+        except (BrokenLetter, UnsafeMessage) as problem:
+            return Unwritten(str(problem))
+        except Exception as problem:
+            # Whatever breaks one letter breaks it at every try, and must not stop the others.
+            _log.error("letter broken", delivery=str(begun.claim.delivery_id), exc_info=problem)
+            return Unwritten(type(problem).__name__)
+
+    def _written(self, begun: Begun) -> bytes:
+        payload = self._payload(begun.payload_id)
+        key = _template_key(begun, payload)
+        template = self._templates.get(key) if key else None
+        if template is None:
+            parts = _parts(begun, payload)
+            if key is None:
+                return _built(begun, parts)
+            template = MessageTemplate.of(
+                parts, recipient=begun.recipient, message_id=begun.message_id, date=begun.date
+            )
+            _keep(self._templates, key, template)
+        filled = template.fill(
+            recipient=begun.recipient, message_id=begun.message_id, date=begun.date
+        )
+        return filled if filled is not None else _built(begun, _parts(begun, payload))
+
+    def _payload(self, payload_id: uuid.UUID) -> _Content:
+        if payload_id not in self._payloads:
+            row = db.session.get_one(Payload, payload_id)
+            _keep(self._payloads, payload_id, _Content(row.data, row.thread))
+        return self._payloads[payload_id]
+
+
+def _keep(kept: OrderedDict[Any, Any], key: Any, value: Any) -> None:
+    kept[key] = value
+    if len(kept) > _MOST_KEPT:
+        kept.popitem(last=False)
+
+
+def _template_key(begun: Begun, payload: _Content) -> TemplateKey | None:
+    return letter_templates.key(
+        begun.kind,
+        payload.data,
+        payload_id=begun.payload_id,
+        language=identity.known(begun.language),
+        timezone=begun.timezone,
+        identity=begun.identity,
+        from_name=begun.sender.from_name,
+        from_address=begun.sender.bundle.from_address,
+        reply_to=begun.sender.reply_to,
+        references=_thread(payload.thread),
+    )
+
+
+def _parts(begun: Begun, payload: _Content) -> Parts:
+    """Raises BrokenLetter, UnsafeMessage or VaultError."""
+    letter = compose(
+        begun.kind,
+        {**payload.data, **outbox.secrets_of(begun.claim.delivery_id)},
+        identity=begun.identity,
+        language=identity.known(begun.language),
+        timezone=begun.timezone,
+    )
+    return Parts(
+        from_name=begun.sender.from_name,
+        from_address=begun.sender.bundle.from_address,
+        subject=letter.subject,
+        text=letter.text,
+        html=letter.html,
+        reply_to=begun.sender.reply_to,
+        references=_thread(payload.thread),
+    )
+
+
+def _built(begun: Begun, parts: Parts) -> bytes:
+    return content_bytes(
+        build_message(
+            message_id=begun.message_id,
+            date=begun.date,
+            to_address=begun.recipient,
+            **vars(parts),
+        )
+    )
+
+
+def _thread(thread: str | None) -> tuple[str, ...]:
+    """The id that all mails of one alert or approval refer to, so that mail clients group them."""
+    if thread is None:
+        return ()
+    return (f"<{thread}@{current_app.extensions['config'].base_host}>",)
