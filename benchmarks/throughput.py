@@ -33,6 +33,7 @@ from portal.delivery import claims, outbox, worker
 from portal.delivery.beginning import Beginning
 from portal.delivery.models import Delivery, State
 from portal.delivery.outbox import Addressee
+from portal.delivery.ways import Ways
 from portal.delivery.writing import Writer
 from portal.extensions import db
 from portal.identity.models import Organization
@@ -126,7 +127,7 @@ def _size_of_a_mail(app: Flask) -> int:
     with app.app_context():
         _enqueue(1)
         (claimed,) = claims.claim("benchmark", limit=1)
-        beginning = Beginning([claimed])
+        beginning = Beginning([claimed], Ways())
         begun = beginning.begin(claimed)
         assert begun is not None
         written = Writer().write(begun)

@@ -28,6 +28,7 @@ from portal.delivery.claims import Claim
 from portal.delivery.loop import Loop
 from portal.delivery.models import Delivery, State
 from portal.delivery.outbox import Addressee
+from portal.delivery.ways import Ways
 from portal.extensions import db
 from portal.identity.models import Organization
 from portal.jobs import Waker
@@ -105,6 +106,7 @@ def deliver(claimed: Claim, loop: Loop | None = None) -> None:
     db.session.rollback()
     with _another_context() as context:
         used = loop or Loop(context.app)
+        used.settings_changed()
         used.take([claimed])
         _until_idle(used)
         if loop is None:
@@ -113,7 +115,7 @@ def deliver(claimed: Claim, loop: Loop | None = None) -> None:
 
 def begin(claimed: Claim) -> Begun | None:
     """As far as a worker comes before it writes the letter."""
-    beginning = Beginning([claimed])
+    beginning = Beginning([claimed], Ways())
     begun = beginning.begin(claimed)
     beginning.store()
     claims.note_doing(claimed.worker, [claimed.delivery_id] if begun else [])

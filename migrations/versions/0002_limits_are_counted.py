@@ -21,7 +21,7 @@ def upgrade():
         sa.Column(
             "counts", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False
         ),
-        sa.Column("last_turn", sa.Float(), nullable=True),
+        sa.Column("last_turn", sa.Double(), nullable=True),
         sa.Column("ends_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_send_counts")),
     )

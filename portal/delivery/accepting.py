@@ -11,7 +11,6 @@ from portal.delivery.claims import Claim
 from portal.delivery.models import Attempt, AttemptOutcome, Delivery, State
 from portal.delivery.phases import PhaseLog
 from portal.extensions import db
-from portal.kinds import BY_KEY
 from portal.smtp.values import Accepted
 
 
@@ -30,7 +29,7 @@ def store(accepted: Sequence[Acceptance]) -> None:
     if not accepted:
         return
     rows = db.session.execute(
-        select(Delivery.id, Delivery.attempt_count, Delivery.kind)
+        select(Delivery.id, Delivery.attempt_count)
         .where(claims.held([one.claim for one in accepted]))
         .with_for_update()
     )
@@ -76,8 +75,7 @@ def _write(accepted: Sequence[Acceptance], rows: Sequence[Row[*tuple[Any, ...]]]
             for one, row in zip(accepted, rows, strict=True)
         ],
     )
-    if sealed := [row.id for row in rows if BY_KEY[row.kind].secrets]:
-        aside.forget_secrets(sealed)
+    aside.forget_secrets([row.id for row in rows])
 
 
 _delivery = cast(Table, Delivery.__table__)

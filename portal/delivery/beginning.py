@@ -16,12 +16,13 @@ from portal.delivery import aside, claims, outbox
 from portal.delivery.aside import Aside
 from portal.delivery.claims import Claim
 from portal.delivery.guards import guard_for
+from portal.delivery.health import Pauses
 from portal.delivery.limits import RATE, Capped, Limits, Wait
 from portal.delivery.models import Attempt, Delivery, Level, State
 from portal.delivery.ways import Ways
 from portal.destinations import Guard
 from portal.extensions import db
-from portal.identity.models import Membership, Organization, OrganizationState
+from portal.identity.models import Membership
 from portal.kinds import BY_KEY, Kind
 from portal.letters.compose import Identity
 from portal.settings.effective import Origin, Resolved
@@ -42,6 +43,7 @@ _COLUMNS = (
     Delivery.attempt_count,
     Delivery.level,
 )
+_Row = Row[*tuple[Any, ...]]
 _table = cast(Table, Delivery.__table__)
 
 
@@ -70,13 +72,16 @@ class Begun:
 class Beginning:
     """Of the deliveries of these claims, all of one worker: `begin` each, then `store`."""
 
-    def __init__(self, claimed: Sequence[Claim]) -> None:
+    def __init__(self, claimed: Sequence[Claim], ways: Ways) -> None:
+        ways.refresh()
         self._now = utcnow()
         self._worker = claimed[0].worker
         self._rows = _rows(claimed)
         self._members = _members(list(self._rows.values()))
-        self._ways = Ways()
-        self._limits = Limits((row.organization_id, row.recipient) for row in self._rows.values())
+        self._ways = ways
+        self._pauses = Pauses()
+        addresses = [(row.organization_id, row.recipient) for row in self._rows.values()]
+        self._limits = Limits(addresses, ways)
         self._aside: list[Aside] = []
         self._attempts: list[dict[str, Any]] = []
         self._counted: list[dict[str, Any]] = []
@@ -88,8 +93,7 @@ class Beginning:
         if row is None:
             return None
         kind = BY_KEY[row.kind]
-        organization = self._ways.organization(row.organization_id)
-        way = self._way(row, organization, kind)
+        way = self._way(row, kind)
         if isinstance(way, Aside):
             self._aside.append(way)
             return None
@@ -104,7 +108,7 @@ class Beginning:
             date=row.created_at,
             language=row.language,
             timezone=row.timezone,
-            identity=self._ways.identity(organization, kind),
+            identity=self._ways.identity(row.organization_id, kind),
         )
 
     def store(self) -> None:
@@ -115,25 +119,22 @@ class Beginning:
             db.session.execute(insert(Attempt), self._attempts)
             db.session.connection().execute(_COUNT, self._counted)
 
-    def _way(
-        self, row: Row[*tuple[Any, ...]], organization: Organization | None, kind: Kind
-    ) -> Resolved | Aside:
+    def _way(self, row: _Row, kind: Kind) -> Resolved | Aside:
         """The sender of this try, or the state in which the mail stays or waits."""
-        if organization is not None and organization.state is OrganizationState.DELETED:
+        if self._ways.is_deleted(row.organization_id):
             return Aside(row.id, State.CANCELLED, "organization_deleted")
-        if organization is not None and not kind.is_security and not self._belongs(row):
+        if row.organization_id is not None and not kind.is_security and not self._belongs(row):
             return Aside(row.id, State.CANCELLED, "not_a_member")
         if row.expires_at <= self._now:
             return Aside(row.id, State.EXPIRED, "expired")
-        way = self._ways.find(organization, kind, row.user_id)
+        way = self._ways.find(row.organization_id, kind, row.user_id, self._pauses, self._now)
         if way == outbox.EXTERNAL:
             return Aside(row.id, State.SUPPRESSED, way)
         if isinstance(way, str):
-            waits_for = self._ways.first(organization, kind)
+            waits_for = self._ways.first(row.organization_id, kind)
             return Aside(row.id, State.HELD, way, sender_id=waits_for)
-        limit = self._limits.take(
-            way, organization, kind, row.recipient, is_first=row.level is None
-        )
+        is_first = row.level is None
+        limit = self._limits.take(way, row.organization_id, kind, row.recipient, is_first=is_first)
         match limit:
             case Capped(reason):
                 return Aside(row.id, State.SUPPRESSED, reason)
@@ -141,11 +142,11 @@ class Beginning:
                 return Aside(row.id, State.QUEUED, RATE, sender_id=way.sender_id, until=until)
         return way
 
-    def _belongs(self, row: Row[*tuple[Any, ...]]) -> bool:
+    def _belongs(self, row: _Row) -> bool:
         """Whether the recipient still is a member; an outside address never was one."""
         return row.user_id is None or (row.organization_id, row.user_id) in self._members
 
-    def _count(self, row: Row[*tuple[Any, ...]], resolved: Resolved, claimed: Claim) -> None:
+    def _count(self, row: _Row, resolved: Resolved, claimed: Claim) -> None:
         """Count the attempt before anything can go wrong with it."""
         bundle = resolved.bundle
         number = row.attempt_count + 1
@@ -186,7 +187,7 @@ def level_of(resolved: Resolved) -> Level:
     return Level.HOST if resolved.level is Origin.HOST else Level.ORGANIZATION
 
 
-def _rows(claimed: Sequence[Claim]) -> dict[uuid.UUID, Row[*tuple[Any, ...]]]:
+def _rows(claimed: Sequence[Claim]) -> dict[uuid.UUID, _Row]:
     """Those whose claim still holds, locked: so that nobody recovers them before the commit."""
     rows = db.session.execute(
         select(*_COLUMNS)
@@ -196,7 +197,7 @@ def _rows(claimed: Sequence[Claim]) -> dict[uuid.UUID, Row[*tuple[Any, ...]]]:
     return {row.id: row for row in rows}
 
 
-def _members(rows: Sequence[Row[*tuple[Any, ...]]]) -> set[tuple[uuid.UUID, uuid.UUID]]:
+def _members(rows: Sequence[_Row]) -> set[tuple[uuid.UUID, uuid.UUID]]:
     """Which of the recipients still are members, each with the organization."""
     asked = {(row.organization_id, row.user_id) for row in rows if row.organization_id}
     pairs = tuple_(Membership.organization_id, Membership.user_id)

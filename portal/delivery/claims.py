@@ -130,14 +130,15 @@ def mark_dots(claimed: Collection[Claim]) -> set[Claim]:
     """
     if not claimed:
         return set()
-    marked = db.session.scalars(
+    found = db.session.scalars(
         update(Delivery)
         .where(held(claimed), Delivery.state == State.SENDING, Delivery.lease_until > utcnow())
         .values(dot_pending=True)
         .returning(Delivery.id)
         .execution_options(synchronize_session=False)
-    ).all()
-    return {one for one in claimed if one.delivery_id in set(marked)}
+    )
+    marked = set(found)
+    return {one for one in claimed if one.delivery_id in marked}
 
 
 def held(claimed: Collection[Claim]) -> ColumnElement[bool]:

@@ -1,9 +1,10 @@
 """The health of a sender: what works, what is paused, and when it is tried again."""
 
 import random
+import uuid
 from datetime import datetime, timedelta
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from portal import jobs
 from portal.clock import utcnow
@@ -19,22 +20,33 @@ _SUCCESS_NOTED = timedelta(seconds=30)
 _PROBE_LASTS = timedelta(minutes=2)
 
 
-def may_send(sender: Sender, now: datetime) -> bool:
-    """Whether mail may leave by this sender now: it works, or this mail is its one probe.
+class Pauses:
+    """Which senders are paused, as it is in this transaction."""
 
-    A probe that never answers, because its worker died, lets the next one go after a while.
-    """
-    if sender.next_probe_at is None:
-        return True
-    if sender.next_probe_at > now:
-        return False
-    taken = db.session.execute(
-        update(Sender)
-        .where(Sender.id == sender.id, Sender.next_probe_at == sender.next_probe_at)
-        .values(next_probe_at=now + _PROBE_LASTS)
-        .execution_options(synchronize_session=False)
-    )
-    return rows_changed(taken) == 1
+    def __init__(self) -> None:
+        paused = select(Sender.id, Sender.next_probe_at).where(Sender.next_probe_at.is_not(None))
+        self._next_probe: dict[uuid.UUID, datetime | None] = {
+            row.id: row.next_probe_at for row in db.session.execute(paused)
+        }
+
+    def may_send(self, sender_id: uuid.UUID, now: datetime) -> bool:
+        """Whether mail may leave by it now: it works, or this mail is its one probe.
+
+        A probe that never answers, because its worker died, lets the next one go after a while.
+        """
+        next_probe = self._next_probe.get(sender_id)
+        if next_probe is None:
+            return True
+        if next_probe > now:
+            return False
+        self._next_probe[sender_id] = now + _PROBE_LASTS
+        taken = db.session.execute(
+            update(Sender)
+            .where(Sender.id == sender_id, Sender.next_probe_at == next_probe)
+            .values(next_probe_at=now + _PROBE_LASTS)
+            .execution_options(synchronize_session=False)
+        )
+        return rows_changed(taken) == 1
 
 
 def works(sender: Sender | None) -> None:

@@ -15,6 +15,7 @@ from portal.delivery.beginning import Beginning, Begun
 from portal.delivery.claims import Claim
 from portal.delivery.route import Job, Route
 from portal.delivery.settling import Change, NotWritten
+from portal.delivery.ways import Ways
 from portal.delivery.writing import Unwritten, Writer
 from portal.extensions import db
 from portal.smtp.values import Bundle
@@ -36,6 +37,7 @@ class Intake:
         self._queues: dict[uuid.UUID | None, deque[Claim]] = defaultdict(deque)
         self._routes: dict[_RouteKey, Route] = {}
         self._last_route: dict[uuid.UUID | None, Route] = {}
+        self._ways = Ways()
         self._writer = Writer()
         self._begun: list[tuple[Claim, Begun | None]] = []
         self._unwritten: list[Begun] = []
@@ -73,6 +75,9 @@ class Intake:
     def take(self, claimed: Claim) -> None:
         self._worker = claimed.worker
         self._queues[claimed.organization_id].append(claimed)
+
+    def settings_changed(self) -> None:
+        self._ways.forget()
 
     def empty(self) -> list[Claim]:
         """Everything that was not begun, to be given back."""
@@ -178,7 +183,7 @@ class Intake:
 
     def _begin_all(self, plan: Sequence[Claim]) -> None:
         attempts.uncount_open([one for one in plan if one.delivery_id in self._in_doubt])
-        beginning = Beginning(plan)
+        beginning = Beginning(plan, self._ways)
         found_way: set[uuid.UUID | None] = set()
         for claimed in plan:
             key = claimed.organization_id

@@ -6,7 +6,7 @@ records. The counters are taken in the transaction that counts the attempt.
 
 import hashlib
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,13 +16,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from portal.clock import utcnow
 from portal.delivery.models import SendCount
+from portal.delivery.ways import Ways
 from portal.delivery.windows import Window
 from portal.extensions import db
-from portal.identity.models import Organization
 from portal.kinds import Kind
-from portal.settings import effective
 from portal.settings.effective import Origin, Resolved
-from portal.settings.scope import HOST, Scope
 
 DAILY_CAP = "daily_cap"
 RECIPIENT_CAP = "recipient_cap"
@@ -59,18 +57,18 @@ class _Limit:
 class Limits:
     """Good for one transaction: `take` for each delivery, then `store`."""
 
-    def __init__(self, addresses: Iterable[tuple[uuid.UUID | None, str]]) -> None:
+    def __init__(self, addresses: Sequence[tuple[uuid.UUID | None, str]], ways: Ways) -> None:
         """`addresses`: whom this transaction may write to, each with the organization."""
-        self._addresses = list(addresses)
+        self._addresses = addresses
+        self._ways = ways
         self._counts: dict[str, _Count] = {}
-        self._caps: dict[uuid.UUID, int | None] = {}
         self._knows_recipients = False
         self._now = utcnow().timestamp()
 
     def take(
         self,
         resolved: Resolved,
-        organization: Organization | None,
+        organization_id: uuid.UUID | None,
         kind: Kind,
         recipient: str,
         *,
@@ -78,8 +76,9 @@ class Limits:
     ) -> Wait | Capped | None:
         """Count one delivery, or say why it does not go now. Caps count only its first try."""
         caps: list[tuple[_Limit, str]] = []
-        if organization and is_first and resolved.level is Origin.HOST and not kind.is_security:
-            caps = self._caps_of(organization, recipient)
+        by_host = resolved.level is Origin.HOST and not kind.is_security
+        if organization_id is not None and is_first and by_host:
+            caps = self._caps_of(organization_id, recipient)
         for cap, reason in caps:
             if self._count(cap).used(self._now) >= cap.most:
                 return Capped(reason)
@@ -104,14 +103,12 @@ class Limits:
         upsert = made.on_conflict_do_update(index_elements=[SendCount.key], set_=changed)
         db.session.execute(upsert, sorted(rows, key=lambda row: str(row["key"])))
 
-    def _caps_of(self, organization: Organization, recipient: str) -> list[tuple[_Limit, str]]:
+    def _caps_of(self, organization_id: uuid.UUID, recipient: str) -> list[tuple[_Limit, str]]:
         self._know_recipients()
-        caps = [(_recipient_limit(organization.id, recipient), RECIPIENT_CAP)]
-        if organization.id not in self._caps:
-            self._caps[organization.id] = _daily_cap(organization)
-        daily = self._caps[organization.id]
+        caps = [(_recipient_limit(organization_id, recipient), RECIPIENT_CAP)]
+        daily = self._ways.daily_cap(organization_id)
         if daily is not None:
-            caps.append((_Limit(f"organization:{organization.id}:day", _DAY, daily), DAILY_CAP))
+            caps.append((_Limit(f"organization:{organization_id}:day", _DAY, daily), DAILY_CAP))
         return caps
 
     def _know_recipients(self) -> None:
@@ -193,11 +190,6 @@ def _rates_of(resolved: Resolved) -> list[_Limit]:
         for most, seconds, name in rates
         if most is not None
     ]
-
-
-def _daily_cap(organization: Organization) -> int | None:
-    own = effective.settings_of(Scope.of(organization)).daily_cap
-    return effective.settings_of(HOST).daily_cap if own is None else own
 
 
 def _recipient_limit(organization_id: uuid.UUID | None, address: str) -> _Limit:

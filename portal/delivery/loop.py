@@ -83,6 +83,10 @@ class Loop:
             self.abandoned.discard(one.delivery_id)
             self._intake.take(one)
 
+    def settings_changed(self) -> None:
+        """Ask again by which sender mail goes: somebody may have changed that."""
+        self._intake.settings_changed()
+
     def turn(self, patience: float = 0.0, ears: Sequence[Any] = ()) -> None:
         """One turn; waits at most `patience` seconds for a server, or for one of the `ears`."""
         # 1. Wait until a server says something, time is up, or somebody calls.

@@ -176,16 +176,16 @@ def _start(
     if isinstance(resolved, NoSender):
         off = resolved.reason is NoSenderReason.MAIL_OFF
         return Start(State.SUPPRESSED if off else State.HELD, resolved.reason.value, None)
-    if is_external_on_host(organization, kind, addressee.user_id, resolved.level):
+    if is_external_on_host(organization is not None, kind, addressee.user_id, resolved.level):
         return Start(State.SUPPRESSED, EXTERNAL, resolved.bundle.from_address)
     return Start(State.QUEUED, None, resolved.bundle.from_address)
 
 
 def is_external_on_host(
-    organization: Organization | None, kind: Kind, user_id: uuid.UUID | None, level: Origin | Level
+    of_organization: bool, kind: Kind, user_id: uuid.UUID | None, level: Origin | Level
 ) -> bool:
     """An organization's mail to a stranger never leaves by the host's sender."""
-    if organization is None or kind.is_security or user_id is not None:
+    if not of_organization or kind.is_security or user_id is not None:
         return False
     return level.value == Origin.HOST.value
 

@@ -95,6 +95,8 @@ class DeliveryWorker:
         if not was_kicked and monotonic() - self._looked < _EVENTS_EVERY:
             return 0
         self._looked = monotonic()
+        if was_kicked:
+            self._loop.settings_changed()
         return sweeping.handle_events()
 
     def _sweep(self) -> None:

@@ -16,7 +16,7 @@ from portal.app import create_app
 from portal.audit.models import AuditEntry
 from portal.clock import utcnow
 from portal.config import Config
-from portal.delivery import claims, sweeping
+from portal.delivery import claims, recovering, sweeping
 from portal.delivery.models import Attempt, AttemptOutcome, Delivery, State
 from portal.delivery.outbox import Addressee
 from portal.extensions import db
@@ -112,7 +112,7 @@ def test_mail_that_waited_is_held_and_no_sweep_releases_it(
         sweeping.handle_events()
         sweeping.probe_paused_senders()
         sweeping.release_stranded()
-        claims.recover_expired()
+        recovering.recover_expired()
         found = {row.recipient: row for row in db.session.scalars(select(Delivery))}
         for state in WAITING:
             row = found[f"{state}@acme.test"]

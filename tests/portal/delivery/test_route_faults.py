@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from portal.clock import utcnow
 from portal.delivery import claims, sweeping
+from portal.delivery.health import Pauses
 from portal.delivery.models import Attempt, State
 from portal.delivery.outbox import Addressee
 from portal.extensions import db
@@ -147,7 +148,7 @@ def test_only_one_mail_at_a_time_probes_a_paused_sender(
     assert begin(first) is not None
     assert begin(second) is None
     assert record(second.delivery_id).state is State.HELD
-    assert not health.may_send(sender_of(globex), utcnow())
+    assert not Pauses().may_send(sender_of(globex).id, utcnow())
     db.session.rollback()
 
 
