@@ -70,13 +70,9 @@ class Loop:
             )
         )
 
-    def in_hand(self) -> dict[uuid.UUID | None, int]:
-        """How many deliveries of each organization are here."""
-        counts = self._intake.counts()
-        for job in self._jobs():
-            key = job.claim.organization_id
-            counts[key] = counts.get(key, 0) + 1
-        return counts
+    def not_begun(self) -> dict[uuid.UUID | None, int]:
+        """How many deliveries of each organization wait here for their turn."""
+        return self._intake.counts()
 
     def take(self, claimed: Iterable[Claim]) -> None:
         for one in claimed:
@@ -104,6 +100,7 @@ class Loop:
             line.jobs[0].is_dotted = True
             self._on(line, line.session.dot)
             self._begin_next(line)
+            self._on(line, line.session.flush)
         # 5. Write the letters of what has begun, and hand them to their routes.
         self._changes += self._intake.write(begun)
         # 6. Use every session that is free, and open more where mail waits.
@@ -144,12 +141,6 @@ class Loop:
 
     def _lines(self) -> list[Line]:
         return [line for route in self._intake.routes for line in route.lines]
-
-    def _jobs(self) -> Iterable[Job]:
-        for route in self._intake.routes:
-            yield from route.waiting
-            for line in route.lines:
-                yield from line.jobs
 
     def _ring(self) -> None:
         """Called by the threads of the pool."""

@@ -20,6 +20,7 @@ from portal.letters.compose import BrokenLetter, compose
 from portal.letters.words import LINK_REMOVED
 from portal.settings import effective
 from portal.settings.effective import NoSender, NoSenderReason, Origin, Resolved
+from portal.settings.mail_rules import LANGUAGES
 from portal.smtp.headers import UnsafeMessage, unstructured
 from portal.smtp.message import make_message_id
 from portal.validation import Invalid
@@ -85,10 +86,12 @@ def enqueue(
     db.session.add(payload)
     resolved = _resolve(organization, kind)
     subjects = _Subjects(organization, kind, data)
+    language_of_all = identity.language(organization, None)
     deliveries = []
     for addressee in addressees:
         start = _start(organization, kind, addressee, resolved)
-        language = identity.language(organization, addressee.language)
+        own = addressee.language
+        language = str(own) if own in LANGUAGES else language_of_all
         delivery = Delivery(
             id=new_id(),
             organization_id=organization_id,

@@ -54,8 +54,11 @@ class Ways:
             self._until = monotonic() + _GOOD_FOR
 
     def is_deleted(self, organization_id: uuid.UUID | None) -> bool:
-        organization = self._organization(organization_id)
-        return organization is not None and organization.state is OrganizationState.DELETED
+        def ask() -> bool:
+            organization = self._organization(organization_id)
+            return organization is not None and organization.state is OrganizationState.DELETED
+
+        return self._once(("deleted", organization_id), ask)
 
     def identity(self, organization_id: uuid.UUID | None, kind: Kind) -> Identity:
         return self._once(

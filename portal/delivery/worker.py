@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from portal import logs
 from portal.clock import monotonic, utcnow
+from portal.database import reading_only
 from portal.delivery import claims, limits, recovering, sweeping
 from portal.delivery.loop import Loop
 from portal.delivery.models import Delivery, State, Worker
@@ -23,10 +24,12 @@ from portal.jobs import Waker
 _SWEEP_EVERY = 5.0
 _RENEW_EVERY = 15.0
 _EVENTS_EVERY = 1.0
-_BATCH = 100
-# Of an organization that has so much in hand nothing more is claimed: it waits in the table, where
-# other workers and later changes of settings find it.
-_OF_ONE = 128
+_BATCH = 200
+# Of an organization that has so many in hand and not begun nothing more is claimed: it waits in the
+# table, where other workers and later changes of settings find it.
+_ENOUGH = 64
+# While there is mail in hand, so often; else at every turn.
+_CLAIM_EVERY = 0.05
 _STOP_WITHIN = 10.0
 _log = logs.logger("worker")
 
@@ -54,7 +57,7 @@ class DeliveryWorker:
         self._stop = stop
         self._loop = Loop(app, stop)
         self._started = False
-        self._swept = self._renewed = self._looked = float("-inf")
+        self._swept = self._renewed = self._looked = self._claimed = float("-inf")
 
     def run(self, waker: Waker) -> None:
         while not self._stop.is_set():
@@ -113,20 +116,29 @@ class DeliveryWorker:
         self._swept = monotonic()
 
     def _claim(self) -> int:
-        in_hand = self._loop.in_hand()
-        full = [organization for organization, count in in_hand.items() if count >= _OF_ONE]
-        claimed = claims.claim(self._name, limit=_BATCH, but=full)
+        waiting = self._loop.not_begun()
+        if waiting and monotonic() - self._claimed < _CLAIM_EVERY:
+            return 0
+        enough = [organization for organization, count in waiting.items() if count >= _ENOUGH]
+        claimed = claims.claim(self._name, limit=_BATCH, but=enough)
         self._loop.take(claimed)
+        self._claimed = monotonic()
         return len(claimed)
 
     def _patience(self) -> float:
-        soonest = db.session.scalar(
-            select(Delivery.next_attempt_at)
-            .where(Delivery.state == State.DEFERRED)
-            .order_by(Delivery.next_attempt_at)
-            .limit(1)
-        )
-        db.session.remove()
+        if self._loop.busy:
+            return _CLAIM_EVERY
+        reading_only(True)
+        try:
+            soonest = db.session.scalar(
+                select(Delivery.next_attempt_at)
+                .where(Delivery.state == State.DEFERRED)
+                .order_by(Delivery.next_attempt_at)
+                .limit(1)
+            )
+        finally:
+            db.session.remove()
+            reading_only(False)
         if soonest is None:
             return _EVENTS_EVERY
         return min(_EVENTS_EVERY, max(0.02, (soonest - utcnow()).total_seconds()))

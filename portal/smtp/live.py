@@ -86,13 +86,16 @@ class LiveSession:
         return self.flush()
 
     def dot(self) -> list[Event]:
-        """Ends the message. Looks first whether the server closed or spoke meanwhile."""
+        """Ends the message, with the next `flush`: what follows it may go in the same packet.
+
+        Looks first whether the server closed or spoke meanwhile.
+        """
         if events := self.read():
             return events
         self._dialogue.dot()
         self._content = 0
         self._since = clock.monotonic()
-        return self.flush()
+        return []
 
     def flush(self) -> list[Event]:
         """Writes what the network takes now."""
