@@ -8,6 +8,7 @@ from datetime import datetime
 from flask_babel import lazy_gettext as _
 
 from portal import clock
+from portal.delivery import repairs
 from portal.delivery.report import Report, ReportFailure, Step
 from portal.destinations import Guard
 from portal.smtp import observing
@@ -188,7 +189,7 @@ def _explained(bundle: Bundle, failure: Failure) -> ReportFailure:
         code=failure.code,
         enhanced_code=failure.enhanced_code,
         reply=failure.reply,
-        repairs=diagnosis.repairs,
+        repairs=repairs.whole(diagnosis.repairs, server=bundle.server),
         locks_account=diagnosis.locks_account,
     )
 

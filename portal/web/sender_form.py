@@ -18,6 +18,7 @@ from portal.settings import effective, overview, providers, senders
 from portal.settings.drafts import DraftKey
 from portal.settings.forms import SenderForm, new_sender_data, sender_data
 from portal.settings.models import Sender, VersionState
+from portal.settings.providers import Provider
 from portal.settings.senders import SecretChange
 from portal.smtp.values import Encryption, Phase
 from portal.validation import Invalid, Stale, one_line
@@ -217,12 +218,16 @@ def _preset(editing: _Editing) -> ResponseReturnValue:
 def _repair(editing: _Editing, repair: str) -> ResponseReturnValue:
     """Put the change that a report offered into the form; nothing is saved."""
     encryption, _colon, rest = repair.partition(":")
-    port = rest.partition(":")[0]
-    if encryption in set(Encryption):
-        editing.form.encryption.data = encryption
-    if port.isascii() and port.isdigit():
-        editing.form.port.data = port
-    editing.notes.append(_("Changed in the form below, not saved yet. Test again."))
+    port, _colon, address = rest.partition(":")
+    if address and isinstance(preset := providers.suggest(address), Provider):
+        editing.form.provider.data = preset.key
+        editing.notes.append(sender_presets.fill(editing.form))
+    else:
+        if encryption in set(Encryption):
+            editing.form.encryption.data = encryption
+        if port.isascii() and port.isdigit():
+            editing.form.port.data = port
+        editing.notes.append(_("Changed in the form below, not saved yet. Test again."))
     try:
         secret, actor = editing.secret(), guard.principal().actor
         editing.keep_typed()
@@ -335,7 +340,7 @@ def _shown(editing: _Editing) -> Mapping[str, Any]:
         "kept": (kept := sender_secrets.kept(editing.key)),
         "typed_kept": bool(kept),
         "provider": sender_presets.chosen(editing.form),
-        "report": _without_presets(editing.report),
+        "report": editing.report,
         "problem": _problem(editing),
         "stale": editing.stale,
         "is_stale": editing.is_stale,
@@ -368,11 +373,3 @@ def _problem(editing: _Editing) -> tuple[str, str] | None:
         field = sender_secrets.field_of(editing.form)
     label = f"{editing.form[field].label.text}: " if field else ""
     return f"{label}{failure.say}", f"#{field}" if field else "#report"
-
-
-def _without_presets(report: Report | None) -> Report | None:
-    """Only the repairs that this form can make."""
-    if report is None or report.failure is None:
-        return report
-    can = tuple(r for r in report.failure.repairs if r.encryption or r.port)
-    return dataclasses.replace(report, failure=dataclasses.replace(report.failure, repairs=can))

@@ -197,6 +197,13 @@ def test_a_repair_changes_the_form_and_asks_for_the_stored_password(
         assert any("Enter the password again" in error for error in page.errors)
         assert server.connections == 0
 
+        form.data["repair"] = "tls:465:ann@qq.com"
+        page = visit.send(f"{path}/edit", form.data, status=422)
+        filled = [page.form("check").value(key) for key in ("server", "port", "encryption")]
+        assert filled == ["smtp.qq.com", "465", "tls"]
+        assert "Filled in for QQ Mail QQ邮箱, not saved yet." in page.text
+        assert any("Enter the password again" in error for error in page.errors)
+
 
 @pytest.mark.parametrize(
     ("before", "after", "port", "kept"),
