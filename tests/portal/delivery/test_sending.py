@@ -17,7 +17,6 @@ from portal.delivery.outbox import Addressee
 from portal.extensions import db
 from portal.identity.models import Organization
 from portal.settings.scope import Scope
-from tests import smtp_certificates
 from tests.cast import Cast
 from tests.delivering import Gate, aim, allow, deliver, enqueue, outcomes, record, take_turns
 from tests.smtp_server import SmtpServer, drop, reply, then
@@ -173,46 +172,6 @@ def test_mail_goes_encrypted_and_logged_in_and_the_attempt_says_so(
     assert received.authenticated_as == "globex"
     assert (record(one).attempts[0].tls or "").startswith("TLSv1.")
     assert PASSWORD not in json.dumps(record(one).attempts[0].phases)
-
-
-@pytest.mark.parametrize(
-    ("certificate", "cause"),
-    [("expired", "tls_expired"), ("wrong_name", "tls_wrong_name")],
-)
-def test_a_bad_certificate_gets_no_byte_of_the_login_and_holds_the_mail(
-    globex: Organization, certificate: str, cause: str
-) -> None:
-    bad = getattr(smtp_certificates, certificate)()
-    with SmtpServer(tls="starttls", auth={"globex": PASSWORD}, certificate=bad) as server:
-        allow(server)
-        aim(
-            Scope.of(globex),
-            "main",
-            server,
-            secret=PASSWORD,
-            encryption="starttls",
-            ca=server.ca,
-            **LOGIN,
-        )
-        (one,) = enqueue(globex, ANN)
-        take_turns()
-    assert server.auth_bytes == 0
-    assert (record(one).state, record(one).reason) == (State.HELD, "sender_failing")
-    assert record(one).attempts[0].cause == cause
-
-
-def test_a_missing_starttls_gets_no_byte_of_the_login_and_holds_the_mail(
-    globex: Organization, server: SmtpServer
-) -> None:
-    with SmtpServer(auth={"globex": PASSWORD}) as plain:
-        allow(plain)
-        aim(Scope.of(globex), "main", plain, secret=PASSWORD, encryption="starttls", **LOGIN)
-        (one,) = enqueue(globex, ANN)
-        take_turns()
-    assert plain.auth_bytes == 0
-    assert plain.messages == []
-    assert (record(one).state, record(one).reason) == (State.HELD, "sender_failing")
-    assert record(one).attempts[0].cause == "starttls_missing"
 
 
 def test_an_organizations_sender_to_a_forbidden_address_connects_nowhere(
