@@ -1,4 +1,4 @@
-"""The changes of a sender that a report offers for one click: only such as are whole and certain."""
+"""The changes of a sender that a report offers for one click: only what is whole and certain."""
 
 from dataclasses import replace
 

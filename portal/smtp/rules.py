@@ -26,7 +26,7 @@ class FailureClass(StrEnum):
 class Repair:
     """One change of the settings that is certain to be right, for one click.
 
-    `preset_for` is an address: the change is the provider preset for its domain, where there is one.
+    `preset_for` is an address: it is the provider preset for its domain, where there is one.
     """
 
     label: Words
