@@ -2,10 +2,9 @@
 
 import os
 import signal
-from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, select, text
+from sqlalchemy import select, text
 
 from portal.config import Config
 from portal.delivery import claims
@@ -13,6 +12,7 @@ from portal.delivery.models import AttemptOutcome, State, Worker
 from portal.delivery.outbox import Addressee
 from portal.extensions import db
 from portal.identity.models import Organization
+from tests.database_lock import Lock
 from tests.delivering import (
     TEST_MAIL,
     Gate,
@@ -65,26 +65,6 @@ def test_mail_killed_before_its_connection_goes_out_once(
     assert not any(record(one).may_be_duplicate for one in ids)
     assert len(server.messages) == 3
     ledger.check(server)
-
-
-class Lock:
-    """Lets nobody write to the database, from another connection: a commit waits."""
-
-    def __init__(self, config: Config) -> None:
-        self._engine = create_engine(config.database_url, isolation_level="AUTOCOMMIT")
-        self._connection = self._engine.connect()
-        self._is_sqlite = config.is_sqlite
-
-    def __call__(self, _: Any) -> None:
-        begin = "BEGIN IMMEDIATE" if self._is_sqlite else "BEGIN"
-        self._connection.execute(text(begin))
-        if not self._is_sqlite:
-            self._connection.execute(text("LOCK TABLE deliveries IN ACCESS EXCLUSIVE MODE"))
-
-    def release(self) -> None:
-        self._connection.execute(text("ROLLBACK"))
-        self._connection.close()
-        self._engine.dispose()
 
 
 def test_a_kill_between_acceptance_and_commit_costs_one_marked_copy(
