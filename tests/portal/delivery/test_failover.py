@@ -108,6 +108,7 @@ def test_the_host_stands_in_only_where_the_organization_asked_for_it(session: ob
         assert message["Reply-To"] == "main@globex.test"
 
 
+@pytest.mark.fault(17)
 def test_administrators_hear_once_of_a_failing_sender_and_once_of_its_recovery(
     session: object,
 ) -> None:

@@ -42,6 +42,7 @@ def ann(number: int = 0) -> Addressee:
     return Addressee(f"ann{number}@x.test")
 
 
+@pytest.mark.fault(35)
 def test_mail_killed_before_its_connection_goes_out_once(
     globex: Organization, ledger: Ledger, server: SmtpServer
 ) -> None:
@@ -67,6 +68,7 @@ def test_mail_killed_before_its_connection_goes_out_once(
     ledger.check(server)
 
 
+@pytest.mark.fault(37)
 def test_a_kill_between_acceptance_and_commit_costs_one_marked_copy(
     globex: Organization, ledger: Ledger, server: SmtpServer, config: Config
 ) -> None:
@@ -91,6 +93,7 @@ def test_a_kill_between_acceptance_and_commit_costs_one_marked_copy(
     ledger.check(server)
 
 
+@pytest.mark.fault(37)
 def test_a_kill_between_acceptance_and_commit_leaves_other_kinds_to_a_person(
     globex: Organization, ledger: Ledger, server: SmtpServer
 ) -> None:
@@ -119,6 +122,7 @@ def test_a_second_unknown_is_not_followed_by_a_third_copy(
     assert outcomes(one) == ["unknown", "unknown"]
 
 
+@pytest.mark.fault(38)
 def test_a_kill_after_the_commit_costs_nothing(
     globex: Organization, ledger: Ledger, server: SmtpServer
 ) -> None:
@@ -133,6 +137,7 @@ def test_a_kill_after_the_commit_costs_nothing(
     ledger.check(server)
 
 
+@pytest.mark.fault(39)
 def test_a_worker_told_to_end_finishes_its_mail_and_gives_back_the_rest(
     globex: Organization, ledger: Ledger, server: SmtpServer
 ) -> None:
@@ -155,6 +160,7 @@ def test_a_worker_told_to_end_finishes_its_mail_and_gives_back_the_rest(
     ledger.check(server)
 
 
+@pytest.mark.fault(40)
 def test_a_worker_that_slept_past_its_lease_starts_no_final_dot(
     globex: Organization, ledger: Ledger, server: SmtpServer
 ) -> None:
@@ -179,6 +185,7 @@ def test_a_worker_that_slept_past_its_lease_starts_no_final_dot(
     ledger.check(server)
 
 
+@pytest.mark.fault(40)
 def test_the_answer_to_a_worker_that_slept_past_its_lease_is_noted_and_overwrites_nothing(
     globex: Organization, ledger: Ledger, server: SmtpServer
 ) -> None:

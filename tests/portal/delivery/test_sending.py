@@ -112,6 +112,7 @@ def test_mail_of_one_organization_shares_a_session_and_each_attempt_has_its_own_
     assert {record(one).ip for one in ids} == {"127.0.0.1"}
 
 
+@pytest.mark.fault(31, 34)
 @pytest.mark.parametrize("phase", ["mail", "dot"])
 def test_a_session_that_died_between_two_mails_is_replaced_and_burns_nothing(
     globex: Organization, server: SmtpServer, phase: str
@@ -126,6 +127,7 @@ def test_a_session_that_died_between_two_mails_is_replaced_and_burns_nothing(
     assert len(server.messages) == 2
 
 
+@pytest.mark.fault(51)
 def test_a_changed_sender_gets_a_session_of_its_own(
     globex: Organization, server: SmtpServer
 ) -> None:
@@ -174,6 +176,7 @@ def test_mail_goes_encrypted_and_logged_in_and_the_attempt_says_so(
     assert PASSWORD not in json.dumps(record(one).attempts[0].phases)
 
 
+@pytest.mark.fault(2)
 def test_an_organizations_sender_to_a_forbidden_address_connects_nowhere(
     globex: Organization, server: SmtpServer
 ) -> None:
@@ -186,6 +189,7 @@ def test_an_organizations_sender_to_a_forbidden_address_connects_nowhere(
     assert record(one).ip is None
 
 
+@pytest.mark.fault(47)
 def test_a_letter_that_breaks_counts_its_attempt_fails_and_lets_the_others_go(
     globex: Organization, server: SmtpServer
 ) -> None:
@@ -203,6 +207,7 @@ def test_a_letter_that_breaks_counts_its_attempt_fails_and_lets_the_others_go(
     assert len(server.messages) == 1
 
 
+@pytest.mark.fault(47)
 def test_an_address_that_no_header_can_hold_fails_alone(
     globex: Organization, server: SmtpServer
 ) -> None:
