@@ -35,6 +35,8 @@ from portal.vault import VaultError
 
 _log = logs.logger("delivery")
 _MOST_TEMPLATES = 256
+# Octets; a template whose letter carries a logo holds the whole image.
+_LARGEST_TEMPLATES = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ class Writer:
 
     def __init__(self) -> None:
         self._templates: OrderedDict[TemplateKey, MessageTemplate] = OrderedDict()
+        self._size = 0
 
     def write(self, claimed: Claim, resolved: Resolved) -> Prepared | Unwritten:
         """The mail of a begun delivery. Raises LeaseLost; changes nothing."""
@@ -135,8 +138,9 @@ class Writer:
 
     def _keep(self, key: TemplateKey, template: MessageTemplate) -> None:
         self._templates[key] = template
-        if len(self._templates) > _MOST_TEMPLATES:
-            self._templates.popitem(last=False)
+        self._size += template.size
+        while len(self._templates) > _MOST_TEMPLATES or self._size > _LARGEST_TEMPLATES:
+            self._size -= self._templates.popitem(last=False)[1].size
 
 
 def _held(claimed: Claim) -> Delivery | None:
@@ -248,10 +252,11 @@ def _parts(delivery: Delivery, organization: Organization | None, resolved: Reso
     """Raises BrokenLetter, UnsafeMessage or VaultError."""
     kind = BY_KEY[delivery.kind]
     payload = delivery.payload
+    written_as, images = identity.with_images(organization, kind)
     letter = compose(
         kind,
         {**payload.data, **outbox.secrets_of(delivery)},
-        identity=identity.of(organization, kind),
+        identity=written_as,
         language=identity.known(delivery.language),
         timezone=delivery.timezone,
     )
@@ -263,6 +268,7 @@ def _parts(delivery: Delivery, organization: Organization | None, resolved: Reso
         html=letter.html,
         reply_to=resolved.reply_to,
         references=_thread(payload.thread),
+        images=images,
     )
 
 

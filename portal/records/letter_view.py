@@ -12,9 +12,10 @@ from portal.delivery.models import Attempt, Delivery
 from portal.extensions import db
 from portal.identity.models import Organization
 from portal.kinds import BY_KEY
+from portal.letters import logo
 from portal.letters.compose import BrokenLetter, Letter, compose
 from portal.letters.words import LINK_REMOVED
-from portal.settings import effective
+from portal.settings import effective, logos
 from portal.settings.models import Sender, SenderVersion
 from portal.settings.scope import Scope
 
@@ -52,6 +53,19 @@ def letter_of(delivery: Delivery) -> Letter | NotShown:
         )
     except BrokenLetter:
         return NotShown.BROKEN
+
+
+def page_of(delivery: Delivery) -> str | NotShown:
+    """The HTML of the letter as a page, which holds its logo itself."""
+    letter = letter_of(delivery)
+    if isinstance(letter, NotShown):
+        return letter
+    organization, kind = _owner(delivery), BY_KEY[delivery.kind]
+    image = identity.of(organization, kind).logo
+    content = logos.content_of(Scope.of(organization), image) if image else None
+    if image is None or content is None:
+        return letter.html
+    return logo.in_page(letter.html, image, content)
 
 
 def from_of(delivery: Delivery) -> From | None:

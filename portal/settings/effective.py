@@ -17,7 +17,12 @@ from portal.identity.models import Organization, OrganizationState
 from portal.kinds import Category, Kind
 from portal.settings import binding
 from portal.settings.binding import Part
-from portal.settings.mail_rules import HOST_KEYS, IDENTITY_KEYS, ORGANIZATION_KEYS
+from portal.settings.mail_rules import (
+    HOST_KEYS,
+    IDENTITY_KEYS,
+    INHERITED_KEYS,
+    ORGANIZATION_KEYS,
+)
 from portal.settings.models import MailSettings, Mode, Sender, SenderVersion, VersionState
 from portal.settings.scope import HOST, Scope
 from portal.settings.sender_rules import VALUE_KEYS, SenderValues
@@ -101,7 +106,7 @@ def identity(organization: Organization | None) -> dict[str, Value]:
     host = settings_of(HOST)
     own = settings_of(Scope.of(organization)) if organization else None
     values = {}
-    for key in IDENTITY_KEYS:
+    for key in INHERITED_KEYS:
         mine = getattr(own, key) if own is not None else None
         if mine is not None:
             values[key] = Value(mine, Origin.ORGANIZATION)

@@ -11,6 +11,7 @@ from flask_wtf import FlaskForm
 from wtforms import (
     BooleanField,
     EmailField,
+    FileField,
     HiddenField,
     PasswordField,
     RadioField,
@@ -103,6 +104,12 @@ class PlatformForm(FlaskForm):
 
     def raw(self) -> dict[str, Any]:
         return {key: self[key].data or None for key in self._KEYS}
+
+
+class LogoForm(FlaskForm):
+    """Another logo, as a file."""
+
+    logo = FileField(_l("Image"), render_kw={"accept": "image/png,image/jpeg"})
 
 
 class FirstProviderForm(FlaskForm):

@@ -117,11 +117,11 @@ def shown(place: Place, delivery_id: uuid.UUID) -> ResponseReturnValue:
 
 def letter(place: Place, delivery_id: uuid.UUID) -> ResponseReturnValue:
     """The HTML of one letter, for the frame of its page and nothing else."""
-    found = letter_view.letter_of(_found(place, delivery_id))
+    found = letter_view.page_of(_found(place, delivery_id))
     if isinstance(found, NotShown):
         abort(404)
     # Pages refuse to be framed, so that a link of the letter must leave the frame.
-    answer = Response(found.html.replace("<head>", '<head><base target="_blank">', 1))
+    answer = Response(found.replace("<head>", '<head><base target="_blank">', 1))
     answer.headers["Content-Security-Policy"] = _LETTER_POLICY
     answer.headers["X-Frame-Options"] = "SAMEORIGIN"
     return answer

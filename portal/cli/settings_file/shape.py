@@ -52,10 +52,12 @@ def _scalar(key: str) -> Shape:
 
 
 _SENDERS = Tables(_table(_SENDER, "name"))
+# In place of the name of an image: the file that holds it.
+_LOGO = "logo_file"
 _TOKENS = Tables(_table(("name", "scopes", "token_file"), "name", "scopes", "token_file"))
 _HOST = Table(
     {
-        "mail": _table(HOST_KEYS),
+        "mail": _table((*HOST_KEYS, _LOGO)),
         "allowed_destinations": Scalar.TEXTS,
         "senders": _SENDERS,
         "administrators": Tables(_table(_PERSON, "email")),
@@ -66,7 +68,7 @@ _ORGANIZATION = Table(
     {
         "slug": Scalar.TEXT,
         "name": Scalar.TEXT,
-        "mail": _table(ORGANIZATION_KEYS),
+        "mail": _table((*ORGANIZATION_KEYS, _LOGO)),
         "senders": _SENDERS,
         "members": Tables(_table((*_PERSON, "role"), "email", "role")),
         "routing": Tables(

@@ -13,7 +13,7 @@ from tests.portal.web.api.calling import ALERT, System, done, refused
 
 ORGANIZATION_KEYS = {
     "mode", "title_prefix", "display_name", "reply_to", "language", "footer",
-    "accent_color", "default_sender",
+    "accent_color", "logo", "default_sender",
     "fallback", "retention_days", "daily_cap", "own_senders_allowed", "fallback_allowed",
 }  # fmt: skip
 
