@@ -159,3 +159,8 @@ ALL: tuple[Kind, ...] = (
 )
 
 BY_KEY: dict[str, Kind] = {kind.key: kind for kind in ALL}
+
+
+def of(category: Category) -> list[Kind]:
+    """The kinds of a category, in the order of the registry."""
+    return [kind for kind in ALL if kind.category is category]

@@ -43,6 +43,8 @@ def register(app: Flask) -> None:
     app.add_template_filter(anchor)
     app.add_template_filter(as_lines)
     app.add_template_filter(words.kind_name, "kind_name")
+    app.add_template_filter(words.carried, "carried")
+    app.add_template_filter(words.server_said, "server_said")
     app.add_template_filter(overview.told_cause)
     for name, table in {
         "reason": words.REASONS,

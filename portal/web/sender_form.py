@@ -8,6 +8,7 @@ from typing import Any
 from flask import flash, make_response, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
+from wtforms.fields.choices import SelectChoice
 
 from portal import kinds
 from portal.delivery import backlog, sender_tests
@@ -164,13 +165,14 @@ def _form(place: Place, sender: Sender | None) -> SenderForm:
 
 
 def _offer_kinds(form: SenderForm) -> SenderForm:
-    """Each category as a whole, followed by its kinds."""
-    choices: list[tuple[str, str]] = []
+    """By category: the whole of it, followed by its kinds."""
+    choices: list[SelectChoice] = []
     for category in kinds.Category:
-        group = words.own_words(category.value)
-        choices.append((category.value, _("%(category)s: every kind", category=group)))
-        members = [kind for kind in kinds.ALL if kind.category is category]
-        choices += [(kind.key, f"{group}: {words.kind_name(kind.key)}") for kind in members]
+        group = words.carried(category.value)
+        whole = _("All of “%(category)s”, kinds to come too", category=group)
+        choices.append(SelectChoice(category.value, whole, {}, group))
+        for kind in kinds.of(category):
+            choices.append(SelectChoice(kind.key, words.carried(kind.key), {}, group))
     form.kinds.choices = choices
     return form
 
