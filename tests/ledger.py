@@ -9,6 +9,7 @@ import uuid
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from email.header import decode_header, make_header
 from email.message import Message
 from email.parser import BytesHeaderParser
 from typing import Protocol
@@ -93,6 +94,9 @@ class Ledger:
                 yield f"sent by {copy.mail_from}, not by {address}"
             if address not in _headers(copy)["From"]:
                 yield f"written in the name of {_headers(copy)['From']}, not of {address}"
+            subject = str(make_header(decode_header(_headers(copy)["Subject"])))
+            if subject.split() != record.subject.split():
+                yield f"a letter with another subject: {subject}"
 
 
 def name_of(copy: Copy) -> tuple[str, str]:
