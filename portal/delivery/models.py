@@ -143,6 +143,9 @@ class Attempt(db.Model):
     worker: Mapped[str | None] = mapped_column(String(64))
     sender: Mapped[str | None] = mapped_column(String(100))
     sender_version: Mapped[str | None] = mapped_column(String(64))
+    # Whose From it bore, where another sender of the scope was meant; no foreign key, so that a
+    # sender can be deleted.
+    from_version_id: Mapped[uuid.UUID | None] = mapped_column()
     server: Mapped[str | None] = mapped_column(String(253))
     ip: Mapped[str | None] = mapped_column(String(45))
     tls: Mapped[str | None] = mapped_column(String(64))

@@ -195,7 +195,8 @@ def _resolve(
         if not settling.may_send(sender, now):
             continue
         try:
-            resolved = effective.resolve_sender(sender, None if kind.is_security else organization)
+            owner = None if kind.is_security else organization
+            resolved = effective.resolve_sender(sender, owner, meant=senders[0])
         except VaultError:
             reason = outbox.SECRET_DOES_NOT_OPEN
             continue
@@ -225,6 +226,7 @@ def _count(delivery: Delivery, resolved: Resolved, claimed: Claim) -> None:
         worker=claimed.worker,
         sender=bundle.name,
         sender_version=bundle.version,
+        from_version_id=resolved.from_version_id,
         server=bundle.server,
     )
     db.session.add(attempt)
@@ -242,7 +244,7 @@ def _template_key(
         timezone=delivery.timezone,
         identity=identity.of(organization, kind),
         from_name=resolved.from_name,
-        from_address=resolved.bundle.from_address,
+        from_address=resolved.from_address,
         reply_to=resolved.reply_to,
         references=_thread(delivery.payload.thread),
     )
@@ -262,7 +264,7 @@ def _parts(delivery: Delivery, organization: Organization | None, resolved: Reso
     )
     return Parts(
         from_name=resolved.from_name,
-        from_address=resolved.bundle.from_address,
+        from_address=resolved.from_address,
         subject=letter.subject,
         text=letter.text,
         html=letter.html,

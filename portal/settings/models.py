@@ -93,6 +93,8 @@ class Sender(db.Model):
     priority: Mapped[int] = mapped_column(default=100)
     # Keys of kinds, or categories, whose mail this sender carries before the default one.
     kinds: Mapped[list[str]] = mapped_column(JsonColumn, default=list)
+    # Addresses and @domains that mail of another sender keeps in From when this one takes over.
+    allowed_from: Mapped[list[str]] = mapped_column(JsonColumn, default=list)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
     last_success_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     last_failure_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

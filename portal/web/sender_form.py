@@ -54,6 +54,7 @@ _ADVANCED = (
     "messages_per_connection",
     "priority",
     "kinds",
+    "allowed_from",
 )
 
 
@@ -158,6 +159,7 @@ def _form(place: Place, sender: Sender | None) -> SenderForm:
         name=sender.name,
         priority=sender.priority,
         kinds=sender.kinds,
+        allowed_from=sender.allowed_from,
         revision=sender.revision,
         to=to,
     )
@@ -356,7 +358,8 @@ def _is_advanced(form: SenderForm) -> bool:
     """Whether something stands in the folded part that should be seen."""
     if any(form[name].errors for name in _ADVANCED):
         return True
-    return bool(form.ca.data or form.any_certificate.data or form.kinds.data)
+    seen = ("ca", "any_certificate", "kinds", "allowed_from")
+    return any(form[name].data for name in seen)
 
 
 def _who_set_secret(place: Place, sender: Sender | None) -> str | None:

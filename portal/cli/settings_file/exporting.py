@@ -10,7 +10,6 @@ from typing import Any
 import yaml
 from sqlalchemy import select
 
-from portal.cli.settings_file.shape import NOT_YET
 from portal.extensions import db
 from portal.identity import administrators, tokens
 from portal.identity.models import ApiToken, Membership, Organization, OrganizationState, User
@@ -207,7 +206,7 @@ def _list(key: str, items: list[list[str]], indent: int) -> list[str]:
 
 def _entries(values: Mapping[str, Any]) -> Iterator[str]:
     for key, value in values.items():
-        if value is not None and key not in NOT_YET:
+        if value is not None:
             yield f"{key}: {_value(value)}"
 
 

@@ -9,7 +9,6 @@ from portal.cli.settings_file import files, secrets
 from portal.cli.settings_file.document import Section, Wrong
 from portal.cli.settings_file.places import located
 from portal.cli.settings_file.secrets import Given
-from portal.cli.settings_file.shape import NOT_YET
 from portal.settings import binding, changes, images, logos, senders
 from portal.settings.models import Sender
 from portal.settings.own_fields import OWN_KEYS
@@ -58,7 +57,6 @@ def apply_sender(scope: Scope, section: Section, folder: Path) -> list[str]:
 
 
 def _apply_sender(scope: Scope, section: Section, existing: Sender | None, folder: Path) -> bool:
-    _refuse_what_is_not_there(section)
     raw = _raw(section, folder)
     given = secrets.of_sender(section, folder)
     with located(section, _NAMES):
@@ -108,13 +106,3 @@ def _secret_change(
         binding.given(scope, given.refresh_token) == kept.given_token
     )
     return Keep() if given.secret in (None, kept.secret) and same_token else new
-
-
-def _refuse_what_is_not_there(section: Section) -> None:
-    problems = [
-        section.problem(key, "This version does not act on this key yet. Take it out.")
-        for key in NOT_YET
-        if key in section.values
-    ]
-    if problems:
-        raise Wrong(problems)

@@ -25,16 +25,14 @@ _SWITCH = {
     "active",
 }
 _TEXTS = {"allowed_from", "kinds", "allowed_destinations", "scopes", "audience"}
-# In the contract of the file, but nothing acts on them yet: refused, so that nobody relies on them.
-NOT_YET = ("allowed_from",)
 _SENDER = (
     *("name", "display_name", "from_address", "reply_to", "envelope_sender", "server", "port"),
     *("encryption", "verify", "ca_file", "authentication", "username", "domain"),
     *("password_file", "password_env", "allow_clear_login", "ehlo_name", "connect_timeout"),
     *("command_timeout", "per_minute", "per_day", "connections", "messages_per_connection"),
     *("client_id", "client_secret_file", "client_secret_expires_at", "token_url", "scope"),
-    *("private_key_file", "refresh_token_file", "kinds", "priority", "active"),
-    *NOT_YET,
+    *("private_key_file", "refresh_token_file", "allowed_from", "kinds"),
+    *("priority", "active"),
 )
 _PERSON = ("email", "name", "password_file", "password_env", "language")
 
