@@ -136,7 +136,7 @@ ALL: tuple[Kind, ...] = (
         priority=Priority.ALERT,
         lifetime=_DAY,
         when_unknown=WhenUnknown.SEND_AGAIN,
-        variables=(*_SENDER, "reason", "cure"),
+        variables=(*_SENDER, "cause", "reason", "cure"),
     ),
     Kind(
         key="mail.sender_recovered",
@@ -145,7 +145,7 @@ ALL: tuple[Kind, ...] = (
         priority=Priority.ALERT,
         lifetime=_DAY,
         when_unknown=WhenUnknown.ASK,
-        variables=_SENDER,
+        variables=(*_SENDER, "waiting_since_at", "works_since_at", "lasted"),
     ),
     Kind(
         key="mail.credential_expiring",

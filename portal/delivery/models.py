@@ -94,7 +94,6 @@ class Delivery(db.Model):
     message_id: Mapped[str] = mapped_column(String(320))
     state: Mapped[State] = mapped_column(text_enum(State), default=State.QUEUED)
     reason: Mapped[str | None] = mapped_column(String(64))
-    forced_sender_id: Mapped[uuid.UUID | None] = mapped_column()
     sender_id: Mapped[uuid.UUID | None] = mapped_column()
     sender: Mapped[str | None] = mapped_column(String(100))
     level: Mapped[Level | None] = mapped_column(text_enum(Level))

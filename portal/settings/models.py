@@ -103,6 +103,9 @@ class Sender(db.Model):
     next_probe_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     failing_since_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     failure_told_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    # What it had held when it worked again: how much (10001: more than 10,000), and since when.
+    waited: Mapped[int | None] = mapped_column()
+    waited_since_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     # What was told of each credential that ends: its end and the days that were left, as text.
     expiries_told: Mapped[dict[str, str]] = mapped_column(JsonColumn, default=dict)
 

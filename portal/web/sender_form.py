@@ -12,6 +12,7 @@ from wtforms.fields.choices import SelectChoice
 
 from portal import kinds
 from portal.delivery import backlog, sender_tests
+from portal.delivery.counting import Count
 from portal.delivery.report import Report
 from portal.delivery.sender_tests import TooManyTests
 from portal.extensions import db
@@ -338,7 +339,7 @@ def _shown(editing: _Editing) -> Mapping[str, Any]:
         "active": effective.version_of(sender, VersionState.ACTIVE) if sender else None,
         "health_now": overview.health_of(sender) if sender else None,
         "way": settings_pages.way(place),
-        "waiting": backlog.waiting_on(place.scope, sender) if sender else 0,
+        "waiting": backlog.waiting_on(place.scope, sender) if sender else Count(0),
         "secret_by": _who_set_secret(place, sender),
         "is_advanced": _is_advanced(editing.form),
         "kept": (kept := sender_secrets.kept(editing.key)),
