@@ -11,7 +11,6 @@ from portal.settings.models import SecretDraft, VersionState
 from portal.settings.scope import HOST
 from tests.browser import Browser, Page
 from tests.cast import Cast
-from tests.page_rules import text_of
 from tests.portal.web.senders import (
     CANARY,
     found,
@@ -375,36 +374,3 @@ def test_the_password_stands_in_no_table_in_clear(app: Flask, visit: Browser, ca
         changes = [entry.changes for entry in db.session.scalars(select(AuditEntry))]
     assert not [row for row in rows if CANARY.strip() in row]
     assert any(change.get("secret") == {"after": "set"} for change in changes)
-
-
-def test_kinds_that_a_sender_carries_are_ticked_on_its_page_and_can_all_be_unticked(
-    app: Flask, visit: Browser, cast: Cast
-) -> None:
-    with login_server() as server:
-        path = store(app, cast.globex, typed_for(server), CANARY) + "/edit"
-    visit.sign_in(cast.carol)
-    groups = visit.open(path).root.query("fieldset")[-4:]
-    assert [text_of(group.query("legend")[0]) for group in groups] == [
-        "Security mail",
-        "Alerts",
-        "Approvals",
-        "About mail itself",
-    ]
-    assert [text_of(label) for label in groups[1].query("label")] == [
-        "All of “Alerts”, kinds to come too",
-        "Alert raised",
-    ]
-    page = visit.open(path).submit({"kinds": ["alert", "approval.requested"]}, button="Save sender")
-    assert "Carries first Alerts, Approval requested" in page.text
-    assert kinds_of(app, cast) == ["alert", "approval.requested"]
-    visit.open(path).submit({"display_name": "Other"}, button="Save sender")
-    assert kinds_of(app, cast) == ["alert", "approval.requested"]
-    visit.open(path).submit({"kinds": []}, button="Save sender")
-    assert kinds_of(app, cast) == []
-
-
-def kinds_of(app: Flask, cast: Cast) -> list[str]:
-    with app.app_context():
-        sender = found(cast.globex, "new")
-        assert sender is not None
-        return sender.kinds
