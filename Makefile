@@ -1,15 +1,17 @@
 # Everything starts here. Each command makes what it needs, once: the virtual environment in .venv
 # from requirements.lock, and for the tests a Chromium where the machine has none.
 # Settings: PYTHON=python3.12 (which Python makes the environment), WORKERS=2 (tests in parallel),
-# TESTS="tests/settings -k revert" (what `make test` runs).
+# TESTS="tests/settings -k revert" (what `make test` runs), CHAOS="--mails 1000 --kills 20 --drops 20"
+# (how much `make chaos` does; `--help` lists the rest).
 
 VENV := .venv
 ENVIRONMENT := $(VENV)/.made-from-the-lock
 WORKERS ?= 2
 TESTS ?=
+CHAOS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check
+.PHONY: help demo run test check chaos
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' Makefile
@@ -31,6 +33,9 @@ check: $(ENVIRONMENT) ## Check format, lint, types, templates and tests: all tha
 	$(VENV)/bin/mypy
 	$(VENV)/bin/djlint --quiet --lint templates
 	$(VENV)/bin/pytest -n $(WORKERS) --dist loadgroup
+
+chaos: $(ENVIRONMENT) ## Kill workers and drop connections under 10,000 mails; check every promise
+	@$(VENV)/bin/python -W 'ignore:XDG_RUNTIME_DIR' -m tests.chaos $(CHAOS)
 
 $(ENVIRONMENT): requirements.lock pyproject.toml tools/environment.sh
 	@PYTHON="$(PYTHON)" sh tools/environment.sh $(VENV)

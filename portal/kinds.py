@@ -136,7 +136,7 @@ ALL: tuple[Kind, ...] = (
         priority=Priority.ALERT,
         lifetime=_DAY,
         when_unknown=WhenUnknown.SEND_AGAIN,
-        variables=(*_SENDER, "reason", "cure"),
+        variables=(*_SENDER, "cause", "reason", "cure"),
     ),
     Kind(
         key="mail.sender_recovered",
@@ -145,7 +145,7 @@ ALL: tuple[Kind, ...] = (
         priority=Priority.ALERT,
         lifetime=_DAY,
         when_unknown=WhenUnknown.ASK,
-        variables=_SENDER,
+        variables=(*_SENDER, "waiting_since_at", "works_since_at", "lasted"),
     ),
     Kind(
         key="mail.credential_expiring",
@@ -159,3 +159,8 @@ ALL: tuple[Kind, ...] = (
 )
 
 BY_KEY: dict[str, Kind] = {kind.key: kind for kind in ALL}
+
+
+def of(category: Category) -> list[Kind]:
+    """The kinds of a category, in the order of the registry."""
+    return [kind for kind in ALL if kind.category is category]

@@ -8,7 +8,7 @@ import itertools
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -84,14 +84,14 @@ class SqliteTemplate:
 class PostgresTemplate:
     """A PostgreSQL server of this worker's own, on a socket in a folder of its own."""
 
-    def __init__(self, migrate: Migrate) -> None:
+    def __init__(self, migrate: Migrate, settings: Sequence[str] = _FAST) -> None:
         # Not below pytest's folders: their paths are too long for a socket, and closed to the user
         # that PostgreSQL runs as when the tests run as root.
         self._server: PostgresServer = get_server(
             tempfile.mkdtemp(prefix="gatepost-postgresql-"), cleanup_mode="delete"
         )
         self._numbers = itertools.count(1)
-        for setting in _FAST:
+        for setting in settings:
             self._run(sql.SQL(f"ALTER SYSTEM SET {setting}"))
         self._run(sql.SQL("SELECT pg_reload_conf()"))
         self._run(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_TEMPLATE)))

@@ -159,7 +159,7 @@ def end_leases() -> None:
     db.session.commit()
 
 
-def aim(scope: Scope, name: str, server: SmtpServer, **values: Any) -> None:
+def aim(scope: Scope, name: str, server: SmtpServer, /, **values: Any) -> None:
     """Let a sender of the cast send to this server; commits."""
     sender = senders.find(scope, name)
     secret = values.pop("secret", None)

@@ -64,7 +64,7 @@ class SmtpServer:
     `auth` maps users to passwords and offers `mechanisms` (after TLS only, where there is TLS).
     `tokens` holds the access tokens that are taken, for whatever user, and offers XOAUTH2.
     `commands` holds every line that came, AUTH lines included; `auth_bytes` counts those of AUTH
-    and its continuations.
+    and its continuations. `said` holds every line of the server's own but those of raw bytes.
     """
 
     def __init__(
@@ -93,6 +93,7 @@ class SmtpServer:
         self.extensions = extensions
         self.messages: list[Received] = []
         self.commands: list[str] = []
+        self.said: list[str] = []
         self.connections = 0
         self.handshakes = 0
         self.auth_bytes = 0

@@ -68,6 +68,7 @@ class Talk:
 
     def say(self, *lines: str) -> None:
         self._last_code = int(lines[-1][:3])
+        self._server.said += lines
         self.send("".join(f"{line}\r\n" for line in lines).encode())
 
     def send(self, data: bytes) -> None:

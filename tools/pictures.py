@@ -34,6 +34,7 @@ HOST, ACME, GLOBEX = "/host", "/organizations/acme", "/organizations/globex"
 PAGES = {
     "rita@platform.test": [
         f"{HOST}/overview", f"{HOST}/mail-settings", f"{HOST}/mail-settings/edit",
+        f"{HOST}/mail-settings/logo",
         f"{HOST}/set-up/platform", f"{HOST}/set-up/sender", f"{HOST}/set-up/done",
         f"{HOST}/senders", f"{HOST}/senders/new", f"{HOST}/senders {{first}}",
         f"{HOST}/organizations",
@@ -44,6 +45,7 @@ PAGES = {
     ],
     "carol@globex.test": [
         f"{GLOBEX}/overview", f"{GLOBEX}/mail-settings", f"{GLOBEX}/mail-settings/edit",
+        f"{GLOBEX}/mail-settings/logo",
         f"{GLOBEX}/senders", f"{GLOBEX}/senders/new", f"{GLOBEX}/senders {{first}}",
         f"{GLOBEX}/members", f"{GLOBEX}/members/new", f"{GLOBEX}/routing", f"{GLOBEX}/alerts",
         f"{GLOBEX}/alerts/new", f"{GLOBEX}/alerts {{first}}", f"{GLOBEX}/approvals",

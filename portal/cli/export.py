@@ -16,7 +16,7 @@ from portal.extensions import db
 def export(file: Path | None) -> None:
     """Write all settings without secrets, as `portal apply` takes them, to FILE or the console.
 
-    CA certificates are written beside FILE.
+    CA certificates and logos are written beside FILE.
     """
     app = application.existing(lambda line: click.echo(line, err=True))
     with app.app_context():
@@ -33,10 +33,10 @@ def export(file: Path | None) -> None:
 
 
 def _write(file: Path, exported: Exported) -> None:
-    texts = {file: exported.text}
-    texts |= {file.parent / name: text for name, text in exported.authorities.items()}
-    for path, text in texts.items():
+    contents = {file: exported.text.encode()}
+    contents |= {file.parent / name: content for name, content in exported.files.items()}
+    for path, content in contents.items():
         try:
-            path.write_text(text, encoding="utf-8")
+            path.write_bytes(content)
         except OSError as problem:
             raise Failed(f"{path} cannot be written: {problem.strerror}.") from None

@@ -1,59 +1,92 @@
 """How much mail waits for a scope's senders, and how much they handed over: numbers for pages
-that say what a change will do."""
+that say what a change will do. Each is a bounded read."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, false, func, or_, select
+from sqlalchemy import Select, func, or_, select
 
-from portal.delivery.models import Delivery, State
+from portal.delivery import counting
+from portal.delivery.counting import MOST, Count, first_id_of
+from portal.delivery.health import SENDER_FAILING
+from portal.delivery.models import Delivery, Level, State
 from portal.extensions import db
+from portal.identity.models import Organization
 from portal.kinds import Priority
 from portal.settings import effective
 from portal.settings.models import MailSettings, Mode, Sender
 from portal.settings.scope import Scope
 
 _WAITING = (State.QUEUED, State.DEFERRED, State.HELD)
+_SECURITY = Delivery.priority == int(Priority.SECURITY)
 
 
-def waiting_for(scope: Scope) -> int:
+def waiting_for(scope: Scope) -> Count:
     """Mail that was accepted here and is to leave by the scope's default sender."""
-    return _count(_goes_by(scope), Delivery.state.in_(_WAITING))
+    return sum((counting.count(rows) for rows in _goes_by(scope)), Count(0))
 
 
-def waiting_on(scope: Scope, sender: Sender) -> int:
+def waiting_on(scope: Scope, sender: Sender) -> Count:
     """Mail that would be held without this sender."""
-    forced = and_(Delivery.forced_sender_id == sender.id, Delivery.state.in_(_WAITING))
-    count = _count(forced)
-    if effective.settings_of(scope).default_sender_id == sender.id:
-        count += _count(
-            _goes_by(scope), Delivery.state.in_(_WAITING), Delivery.forced_sender_id.is_(None)
-        )
-    return count
+    is_default = effective.settings_of(scope).default_sender_id == sender.id
+    return waiting_for(scope) if is_default else Count(0)
 
 
-def accepted_since(scope: Scope, since: datetime) -> int:
-    """Mail of the organization, or all by the host's sender, that a server accepted since then."""
-    mine = (
-        Delivery.level == "host"
-        if scope.is_host
-        else Delivery.organization_id == scope.organization_id
+@dataclass(frozen=True)
+class Held:
+    """What a failing sender holds, and when the first of it was asked for."""
+
+    count: Count
+    since: datetime | None
+
+
+def held_by(sender: Sender) -> Held:
+    """Mail that waits until this sender works again."""
+    rows = select(Delivery.created_at).where(
+        Delivery.state == State.HELD,
+        Delivery.reason == SENDER_FAILING,
+        Delivery.sender_id == sender.id,
     )
-    return _count(mine, Delivery.state == State.ACCEPTED, Delivery.accepted_at >= since)
+    if sender.organization_id is not None:
+        rows = rows.where(Delivery.organization_id == sender.organization_id)
+    found = rows.limit(MOST + 1).subquery()
+    number, since = db.session.execute(
+        select(func.count(), func.min(found.c.created_at)).select_from(found)
+    ).one()
+    return Held(counting.of(number), since)
 
 
-def _goes_by(scope: Scope) -> ColumnElement[bool]:
-    security = Delivery.priority == int(Priority.SECURITY)
+def accepted_since(scope: Scope, since: datetime) -> Count:
+    """Mail of the organization, or all by the host's sender, that was asked for and accepted by a
+    server since then: among the newest 10,000 that were asked for."""
+    rows = select(Delivery.state, Delivery.level).where(Delivery.id >= first_id_of(since))
     if not scope.is_host:
-        if effective.settings_of(scope).mode is not Mode.OWN:
-            return false()
-        return and_(Delivery.organization_id == scope.organization_id, ~security)
-    elsewhere = select(MailSettings.organization_id).where(
-        MailSettings.mode != Mode.INHERIT, MailSettings.organization_id.is_not(None)
-    )
-    return or_(
-        Delivery.organization_id.is_(None), security, Delivery.organization_id.not_in(elsewhere)
-    )
+        rows = rows.where(Delivery.organization_id == scope.organization_id)
+    newest = rows.order_by(Delivery.id.desc()).limit(MOST + 1).subquery()
+    counted = newest.c.state == State.ACCEPTED
+    if scope.is_host:
+        counted &= newest.c.level == Level.HOST
+    found, read = db.session.execute(
+        select(func.count().filter(counted), func.count()).select_from(newest)
+    ).one()
+    return Count(found, is_more=read > MOST)
 
 
-def _count(*conditions: ColumnElement[bool]) -> int:
-    return db.session.scalar(select(func.count()).select_from(Delivery).where(*conditions)) or 0
+def _goes_by(scope: Scope) -> Iterator[Select[Any]]:
+    """Statements that find it, each along an index that holds nothing else."""
+    waiting = select(Delivery.id).where(Delivery.state.in_(_WAITING))
+    if not scope.is_host:
+        if effective.settings_of(scope).mode is Mode.OWN:
+            yield waiting.where(Delivery.organization_id == scope.organization_id, ~_SECURITY)
+        return
+    yield waiting.where(_SECURITY)
+    yield waiting.where(Delivery.organization_id.is_(None), ~_SECURITY)
+    yield waiting.where(Delivery.organization_id.in_(_inheriting()), ~_SECURITY)
+
+
+def _inheriting() -> Select[Any]:
+    settings = MailSettings.organization_id == Organization.id
+    inherits = or_(MailSettings.mode == Mode.INHERIT, MailSettings.id.is_(None))
+    return select(Organization.id).outerjoin(MailSettings, settings).where(inherits)

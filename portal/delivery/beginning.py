@@ -160,6 +160,7 @@ class Beginning:
                 "worker": claimed.worker,
                 "sender": bundle.name,
                 "sender_version": bundle.version,
+                "from_version_id": resolved.from_version_id,
                 "server": bundle.server,
                 "is_route_fault": False,
                 "phases": [],

@@ -1,16 +1,21 @@
 """As whom a letter is written: the effective settings as the letters want them."""
 
+from dataclasses import replace
 from typing import cast
 
 from flask import current_app
 
 from portal.identity.models import Organization
 from portal.kinds import Kind
+from portal.letters import logo
 from portal.letters.colours import PETROL
 from portal.letters.compose import Identity
 from portal.letters.words import Language
-from portal.settings import effective
+from portal.settings import effective, logos
+from portal.settings.images import Image
 from portal.settings.mail_rules import LANGUAGES
+from portal.settings.scope import Scope
+from portal.smtp.body import InlineImage
 
 
 def of(organization: Organization | None, kind: Kind) -> Identity:
@@ -24,9 +29,28 @@ def of(organization: Organization | None, kind: Kind) -> Identity:
         title_prefix=values["title_prefix"].value or "",
         footer=values["footer"].value or "",
         accent=values["accent_color"].value or PETROL,
+        logo=Image.named(name) if (name := values["logo"].value) else None,
         base_url=current_app.extensions["config"].base_url,
         organization_name=organization.name if organization else None,
     )
+
+
+def with_images(
+    organization: Organization | None, kind: Kind
+) -> tuple[Identity, tuple[InlineImage, ...]]:
+    """The identity, and the images that a mail written as it has to carry."""
+    scope = Scope.of(None if kind.is_security else organization)
+    return and_images(of(organization, kind), scope)
+
+
+def and_images(found: Identity, scope: Scope) -> tuple[Identity, tuple[InlineImage, ...]]:
+    """The identity of that scope again, with the images of the mail."""
+    if found.logo is None:
+        return found, ()
+    content = logos.content_of(scope, found.logo)
+    if content is None:  # replaced at this moment
+        return replace(found, logo=None), ()
+    return found, (InlineImage(logo.content_id(found.logo), found.logo.format.value, content),)
 
 
 def language(organization: Organization | None, own: str | None) -> str:

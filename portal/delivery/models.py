@@ -94,7 +94,6 @@ class Delivery(db.Model):
     message_id: Mapped[str] = mapped_column(String(320))
     state: Mapped[State] = mapped_column(text_enum(State), default=State.QUEUED)
     reason: Mapped[str | None] = mapped_column(String(64))
-    forced_sender_id: Mapped[uuid.UUID | None] = mapped_column()
     sender_id: Mapped[uuid.UUID | None] = mapped_column()
     sender: Mapped[str | None] = mapped_column(String(100))
     level: Mapped[Level | None] = mapped_column(text_enum(Level))
@@ -143,6 +142,9 @@ class Attempt(db.Model):
     worker: Mapped[str | None] = mapped_column(String(64))
     sender: Mapped[str | None] = mapped_column(String(100))
     sender_version: Mapped[str | None] = mapped_column(String(64))
+    # Whose From it bore, where another sender of the scope was meant; no foreign key, so that a
+    # sender can be deleted.
+    from_version_id: Mapped[uuid.UUID | None] = mapped_column()
     server: Mapped[str | None] = mapped_column(String(253))
     ip: Mapped[str | None] = mapped_column(String(45))
     tls: Mapped[str | None] = mapped_column(String(64))

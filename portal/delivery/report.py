@@ -84,6 +84,7 @@ def _failure(failure: ReportFailure) -> dict[str, Any]:
 def _repair(repair: Repair) -> dict[str, Any]:
     return {
         "label": str(repair.label),
+        "server": repair.server,
         "encryption": repair.encryption and repair.encryption.value,
         "port": repair.port,
         "preset_for": repair.preset_for,

@@ -14,7 +14,7 @@ from flask import Flask
 
 from portal import logs
 from portal.clock import monotonic
-from portal.delivery import rotating
+from portal.delivery import certificates, rotating
 from portal.delivery.beginning import Begun
 from portal.delivery.claims import Claim
 from portal.delivery.phases import Ear, PhaseLog
@@ -168,7 +168,9 @@ def _open(app: Flask, sender: Resolved, guard: Guard) -> tuple[Opened, Ear] | Un
     with app.app_context():
         try:
             rotated = rotating.of_sender(sender)
-            return Opening(sender.bundle, guard, ear, rotated).run(), ear
+            opened = Opening(sender.bundle, guard, ear, rotated).run()
+            certificates.note(sender, opened.tls)
+            return opened, ear
         except SessionFailed as failed:
             return Unopened(failed.failure, ear.phases)
         except Exception as problem:

@@ -157,10 +157,11 @@ def _begin(
         "level": level.value,
         "asked_by": actor.name,
     }
+    written_as, images = identity.with_images(organization, _KIND)
     letter = compose(
         _KIND,
         data,
-        identity=identity.of(organization, _KIND),
+        identity=written_as,
         language=identity.known(identity.language(organization, None)),
     )
     organization_id = organization.id if organization else None
@@ -210,6 +211,7 @@ def _begin(
         text=letter.text,
         html=letter.html,
         reply_to=bundle.reply_to,
+        images=images,
     )
     return record, content
 

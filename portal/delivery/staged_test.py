@@ -5,14 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from flask_babel import lazy_gettext as _
-
 from portal import clock
+from portal.delivery import repairs
 from portal.delivery.report import Report, ReportFailure, Step
 from portal.destinations import Guard
+from portal.smtp import coarse as coarse_causes
 from portal.smtp import observing
 from portal.smtp.blocking import Session, open_session
-from portal.smtp.causes import Cause
 from portal.smtp.diagnosis import Diagnosis, diagnose
 from portal.smtp.trust import Tls
 from portal.smtp.values import (
@@ -58,8 +57,8 @@ def run_test(
     watching = _Watching(clock.utcnow(), clock.monotonic())
     outcome = _go(bundle, to, content, guard, watching, rotated)
     failure = None if isinstance(outcome, Accepted) else outcome.failure
-    if coarse and failure and failure.cause in _ALIKE:
-        return _nothing_there(bundle, content, watching, failure.phase, pause)
+    if coarse and failure and coarse_causes.hides(failure.cause):
+        return _nothing_there(bundle, content, watching, failure, pause)
     sent = failure is None and content is not None
     report = _report(bundle, content, watching, failure, sent)
     return _without_addresses(report, watching) if coarse else report
@@ -110,15 +109,6 @@ class _Watching:
 
 
 _LONGEST_TRANSCRIPT = 200
-_ALIKE = frozenset(
-    {
-        Cause.FORBIDDEN_DESTINATION,
-        Cause.CONNECT_TIMEOUT,
-        Cause.CONNECT_REFUSED,
-        Cause.UNREACHABLE,
-        Cause.TOKEN_UNAVAILABLE,
-    }
-)
 _WITH_ADDRESSES = (Phase.DNS, Phase.CONNECT, Phase.POLICY)
 
 
@@ -188,7 +178,7 @@ def _explained(bundle: Bundle, failure: Failure) -> ReportFailure:
         code=failure.code,
         enhanced_code=failure.enhanced_code,
         reply=failure.reply,
-        repairs=diagnosis.repairs,
+        repairs=repairs.whole(diagnosis.repairs, server=bundle.server),
         locks_account=diagnosis.locks_account,
     )
 
@@ -233,25 +223,27 @@ def _nothing_there(
     bundle: Bundle,
     content: bytes | None,
     watching: _Watching,
-    phase: Phase,
+    failure: Failure,
     pause: Callable[[float], None],
 ) -> Report:
     """One answer for refused, filtered and forbidden, so that it tells nothing about a network.
 
-    The same for the token endpoint, which is asked first: `phase` is then the login.
+    The same for the token endpoint, which is asked first: it failed at the login then.
     """
     now = clock.monotonic()
-    at_login = phase is Phase.AUTH
+    at_login = failure.phase is Phase.AUTH
     began = watching.started if at_login else watching.connect_began or now
     pause(max(0.0, began + COARSE_ANSWER - now))
-    failure = _NO_TOKEN if at_login else _NO_SERVER
+    step = Phase.AUTH if at_login else Phase.CONNECT
+    cause = coarse_causes.told(failure.cause, failure.phase) or ""
+    say, cure = coarse_causes.words(cause)
     return Report(
         passed=False,
         steps=tuple(
-            Step(step.value, ok=False if step.value == failure.step else None)
-            for step in _plan(bundle, content)
+            Step(phase.value, ok=False if phase is step else None)
+            for phase in _plan(bundle, content)
         ),
-        failure=failure,
+        failure=ReportFailure(step.value, cause, say, cure),
         capabilities=(),
         tls=None,
         transcript=(),
@@ -259,26 +251,6 @@ def _nothing_there(
         ms=_milliseconds(clock.monotonic() - watching.started),
         sent=False,
     )
-
-
-_NO_SERVER = ReportFailure(
-    step=Phase.CONNECT.value,
-    cause=Cause.UNREACHABLE.value,
-    say=_("Nothing that speaks SMTP answers there, or this portal may not connect there."),
-    cure=_(
-        "Check server and port; port 25 is often blocked, 465 and 587 seldom. Ask a system "
-        "administrator whether this portal may connect to that server."
-    ),
-)
-_NO_TOKEN = ReportFailure(
-    step=Phase.AUTH.value,
-    cause=Cause.TOKEN_UNAVAILABLE.value,
-    say=_("The token endpoint gives no token, or this portal may not connect there."),
-    cure=_(
-        "Check the token URL. Ask a system administrator whether this portal may connect to that "
-        "endpoint."
-    ),
-)
 
 
 def _without_addresses(report: Report, watching: _Watching) -> Report:

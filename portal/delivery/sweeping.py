@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 
 from portal.clock import utcnow
+from portal.delivery import backlog
 from portal.delivery.health import SENDER_FAILING
 from portal.delivery.models import Attempt, AttemptOutcome, Delivery, DeliverySecret, State
 from portal.delivery.outbox import SECRET_DOES_NOT_OPEN
@@ -115,6 +116,7 @@ def _handle(event: Event) -> None:
         case "sender_changed":
             _release(event.organization_id, now)
         case "sender_recovered":
+            _note_what_waited(uuid.UUID(event.data["sender"]))
             # Also what waited for another sender of the scope: this one can take over.
             _release(event.organization_id, now)
         case "organization_deleted":
@@ -125,6 +127,15 @@ def _handle(event: Event) -> None:
                 (Delivery.organization_id == event.organization_id) & (Delivery.user_id == person),
                 "not_a_member",
             )
+
+
+def _note_what_waited(sender_id: uuid.UUID) -> None:
+    """While it still waits: its administrators are told how much it was, and since when."""
+    sender = db.session.get(Sender, sender_id)
+    if sender is None or sender.failure_told_at is None:
+        return
+    held = backlog.held_by(sender)
+    sender.waited, sender.waited_since_at = held.count.up_to_more, held.since
 
 
 def _release(organization_id: uuid.UUID | None, now: datetime) -> None:

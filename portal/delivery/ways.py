@@ -127,7 +127,9 @@ class Ways:
         ways = []
         for sender in senders:
             try:
-                ways.append(Way(sender.id, effective.resolve_sender(sender, owner)))
+                ways.append(
+                    Way(sender.id, effective.resolve_sender(sender, owner, meant=senders[0]))
+                )
             except VaultError:
                 ways.append(Way(sender.id, None))
         return ways

@@ -16,6 +16,7 @@ from portal.delivery.letter_templates import TemplateKey
 from portal.delivery.models import Payload
 from portal.extensions import db
 from portal.letters.compose import BrokenLetter, compose
+from portal.settings.scope import Scope
 from portal.smtp.fast_message import MessageTemplate, Parts
 from portal.smtp.message import UnsafeMessage, build_message
 from portal.smtp.wire import content_bytes
@@ -23,6 +24,8 @@ from portal.vault import VaultError
 
 _log = logs.logger("delivery")
 _MOST_KEPT = 256
+# Octets; a template whose letter carries a logo holds the whole image.
+_LARGEST_TEMPLATES = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Writer:
     def __init__(self) -> None:
         self._payloads: OrderedDict[uuid.UUID, _Content] = OrderedDict()
         self._templates: OrderedDict[TemplateKey, MessageTemplate] = OrderedDict()
+        self._size = 0
 
     def write(self, begun: Begun) -> bytes | Unwritten:
         """Finished wire content, with its dots stuffed. Raises SQLAlchemyError while the database
@@ -74,7 +78,7 @@ class Writer:
             template = MessageTemplate.of(
                 parts, recipient=begun.recipient, message_id=begun.message_id, date=begun.date
             )
-            _keep(self._templates, key, template)
+            self._keep(key, template)
         filled = template.fill(
             recipient=begun.recipient, message_id=begun.message_id, date=begun.date
         )
@@ -83,14 +87,16 @@ class Writer:
     def _payload(self, payload_id: uuid.UUID) -> _Content:
         if payload_id not in self._payloads:
             row = db.session.get_one(Payload, payload_id)
-            _keep(self._payloads, payload_id, _Content(row.data, row.thread))
+            self._payloads[payload_id] = _Content(row.data, row.thread)
+            if len(self._payloads) > _MOST_KEPT:
+                self._payloads.popitem(last=False)
         return self._payloads[payload_id]
 
-
-def _keep(kept: OrderedDict[Any, Any], key: Any, value: Any) -> None:
-    kept[key] = value
-    if len(kept) > _MOST_KEPT:
-        kept.popitem(last=False)
+    def _keep(self, key: TemplateKey, template: MessageTemplate) -> None:
+        self._templates[key] = template
+        self._size += template.size
+        while len(self._templates) > _MOST_KEPT or self._size > _LARGEST_TEMPLATES:
+            self._size -= self._templates.popitem(last=False)[1].size
 
 
 def _template_key(begun: Begun, payload: _Content) -> TemplateKey | None:
@@ -102,7 +108,7 @@ def _template_key(begun: Begun, payload: _Content) -> TemplateKey | None:
         timezone=begun.timezone,
         identity=begun.identity,
         from_name=begun.sender.from_name,
-        from_address=begun.sender.bundle.from_address,
+        from_address=begun.sender.from_address,
         reply_to=begun.sender.reply_to,
         references=_thread(payload.thread),
     )
@@ -110,21 +116,24 @@ def _template_key(begun: Begun, payload: _Content) -> TemplateKey | None:
 
 def _parts(begun: Begun, payload: _Content) -> Parts:
     """Raises BrokenLetter, UnsafeMessage or VaultError."""
+    organization_id = None if begun.kind.is_security else begun.claim.organization_id
+    written_as, images = identity.and_images(begun.identity, Scope(organization_id))
     letter = compose(
         begun.kind,
         {**payload.data, **outbox.secrets_of(begun.claim.delivery_id)},
-        identity=begun.identity,
+        identity=written_as,
         language=identity.known(begun.language),
         timezone=begun.timezone,
     )
     return Parts(
         from_name=begun.sender.from_name,
-        from_address=begun.sender.bundle.from_address,
+        from_address=begun.sender.from_address,
         subject=letter.subject,
         text=letter.text,
         html=letter.html,
         reply_to=begun.sender.reply_to,
         references=_thread(payload.thread),
+        images=images,
     )
 
 

@@ -14,13 +14,14 @@ from liquid import BoundTemplate
 from markupsafe import Markup, escape
 
 from portal.kinds import Kind
-from portal.letters import filters, liquid, shipped, words
+from portal.letters import filters, liquid, logo, shipped, words
 from portal.letters.colours import PETROL, palette
 from portal.letters.data import masked, one_line, prepared, several_lines
 from portal.letters.frame import framed, piece
 from portal.letters.liquid import BrokenLetter
 from portal.letters.shipped import Source
 from portal.letters.words import Language
+from portal.settings.images import Image
 
 __all__ = ["COMMON", "BrokenLetter", "Identity", "Letter", "compose", "digest", "masked"]
 
@@ -32,7 +33,10 @@ _LONGEST_PREVIEW = 140
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """As whom a letter is written. `accent` is #rrggbb; `organization_name` None: host mail."""
+    """As whom a letter is written. `accent` is #rrggbb; `organization_name` None: host mail.
+
+    With a `logo` the HTML names that image by its Content-ID: the mail has to carry it.
+    """
 
     platform_name: str
     display_name: str
@@ -40,6 +44,7 @@ class Identity:
     footer: str
     base_url: str
     accent: str = PETROL
+    logo: Image | None = None
     organization_name: str | None = None
 
 
@@ -150,9 +155,24 @@ def _html(
         lang=words.HTML_LANGUAGE[language],
         subject=subject,
         preview=preview,
-        name=_sender(identity),
+        head=_head(identity),
         body=Markup(body.strip()),  # noqa: S704 - rendered with escaping
         below=Markup("\n").join(line for line in lines if line),
+    )
+
+
+def _head(identity: Identity) -> Markup:
+    """The name above the letter, or the logo in its place with the name for who sees no image."""
+    name = _sender(identity)
+    if identity.logo is None:
+        return piece("named", name=name)
+    width, height = logo.shown_size(identity.logo)
+    return piece(
+        "logo",
+        content_id=logo.content_id(identity.logo),
+        name=name,
+        width=str(width),
+        height=str(height),
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from liquid import Environment
 from markupsafe import Markup, escape
 
-from portal.letters import liquid, words
+from portal.letters import failure_words, liquid, words
 from portal.letters.frame import piece, tone_words
 from portal.letters.words import LINK_REMOVED, MARKS, Language, Tone
 
@@ -56,6 +56,10 @@ def _words(language: Language) -> dict[str, Callable[..., Any]]:
         "severity_line": lambda value: words.severity(str(value or ""), language).line,
         "severity_tone": lambda value: words.severity(str(value or ""), language).tone.value,
         "name": lambda value: words.name(str(value), language) if value else value,
+        "cause_reason": lambda cause, other: failure_words.reason(cause, other, language),
+        "cause_cure": lambda cause, other: failure_words.cure(cause, other, language),
+        "mails": lambda value: None if value is None else words.mails(int(value), language),
+        "lasted": lambda value: None if value is None else words.lasted(int(value), language),
     }
 
 

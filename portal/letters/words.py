@@ -82,6 +82,12 @@ _CUT = {
 }
 _SENT_BY = {"en": "Sent by {}.", "zh": "由 {} 发送。"}
 _COLON = {"en": ": ", "zh": "："}
+# Counts of mail are bounded; one above this stands for more.
+_MOST = 10_000
+_UNITS: Mapping[Language, tuple[tuple[int, str], ...]] = {
+    "en": ((86_400, "{} d"), (3600, "{} h"), (60, "{} min"), (1, "{} s")),
+    "zh": ((86_400, "{} 天"), (3600, "{} 小时"), (60, "{} 分钟"), (1, "{} 秒")),
+}
 _MOMENT = {"en": ("en", "d MMMM y, HH:mm", " ({})"), "zh": ("zh_Hans", "y年M月d日 HH:mm", "（{}）")}
 
 
@@ -107,6 +113,28 @@ def sent_by(language: Language) -> str:
 
 def colon(language: Language) -> str:
     return _COLON[language]
+
+
+def mails(number: int, language: Language) -> str:
+    """How many they are; counting stops at 10,000."""
+    if language == "zh":
+        return f"超过 {_MOST:,} 封" if number > _MOST else f"{number:,} 封"
+    if number > _MOST:
+        return f"more than {_MOST:,} mails"
+    return "1 mail" if number == 1 else f"{number:,} mails"
+
+
+def lasted(seconds: int, language: Language) -> str:
+    """A time that passed, in its two largest units."""
+    units = _UNITS[language]
+    parts = []
+    for length, unit in units:
+        count, seconds = divmod(seconds, length)
+        if count:
+            parts.append(unit.format(count))
+        elif parts:
+            break
+    return " ".join(parts[:2]) or units[-1][1].format(0)
 
 
 def moment(value: str, *, language: Language, timezone: str) -> str:

@@ -7,9 +7,10 @@ an event, says who has been told: a run that was lost is made up for by the next
 from collections.abc import Mapping, Sequence
 
 from flask import current_app
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, or_, select
 
 from portal.clock import utcnow
+from portal.delivery import backlog
 from portal.delivery.health import SENDER_FAILING
 from portal.delivery.models import Attempt, Delivery, State
 from portal.delivery.outbox import Addressee, enqueue
@@ -19,6 +20,7 @@ from portal.kinds import BY_KEY, Kind
 from portal.settings import effective
 from portal.settings.effective import NoSender
 from portal.settings.models import Sender, SenderVersion, VersionState
+from portal.smtp import coarse
 from portal.smtp.diagnosis import diagnose
 from portal.smtp.values import Failure, Phase
 
@@ -38,14 +40,14 @@ def tell() -> int:
             _tell_failing(sender)
             sender.failure_told_at = utcnow()
         else:
-            tell_administrators("mail.sender_recovered", sender, {})
+            tell_administrators("mail.sender_recovered", sender, _what_waited(sender))
             sender.failure_told_at = sender.failing_since_at = None
+            sender.waited = sender.waited_since_at = None
     db.session.commit()
     return len(changed)
 
 
 def _tell_failing(sender: Sender) -> None:
-    version = effective.version_of(sender, VersionState.ACTIVE)
     attempt = db.session.scalar(
         select(Attempt)
         .join(Delivery, Delivery.id == Attempt.delivery_id)
@@ -53,29 +55,52 @@ def _tell_failing(sender: Sender) -> None:
         .order_by(Delivery.id.desc(), Attempt.number.desc())
         .limit(1)
     )
-    words: dict[str, str | None] = {"reason": None, "cure": None}
+    words: dict[str, str | int | None] = {"cause": None, "reason": None, "cure": None}
     if attempt is not None and attempt.phase in list(Phase):
-        diagnosis = diagnose(
-            Failure(
-                Phase(attempt.phase),
-                attempt.cause or "",
-                attempt.code,
-                attempt.enhanced_code,
-                attempt.reply,
-            ),
-            server=version.server if version else None,
-            port=version.port if version else None,
-            encryption=version.encryption if version else None,
-            from_address=version.from_address if version else None,
-        )
-        words = {"reason": str(diagnosis.say), "cure": str(diagnosis.cure)}
-    waiting = _waiting(sender)
-    tell_administrators(
-        "mail.sender_failing", sender, words | {"waiting": str(waiting) if waiting else None}
+        words = _explained(sender, attempt)
+    held = backlog.held_by(sender)
+    waiting = held.count.up_to_more or None
+    tell_administrators("mail.sender_failing", sender, words | {"waiting": waiting})
+
+
+def _explained(sender: Sender, attempt: Attempt) -> dict[str, str | int | None]:
+    """Why it fails, as far as whom it belongs to may know. `cause` is for letters in languages
+    that have words of their own for it."""
+    cause = attempt.cause or ""
+    if sender.organization_id is not None and coarse.hides(cause):
+        told = coarse.told(cause, attempt.phase) or ""
+        say, cure = coarse.words(told)
+        return {"cause": told, "reason": str(say), "cure": str(cure)}
+    version = effective.version_of(sender, VersionState.ACTIVE)
+    diagnosis = diagnose(
+        Failure(
+            Phase(attempt.phase or ""), cause, attempt.code, attempt.enhanced_code, attempt.reply
+        ),
+        server=version.server if version else None,
+        port=version.port if version else None,
+        encryption=version.encryption if version else None,
+        from_address=version.from_address if version else None,
     )
+    return {"cause": cause, "reason": str(diagnosis.say), "cure": str(diagnosis.cure)}
 
 
-def tell_administrators(key: str, sender: Sender, more: Mapping[str, str | None]) -> bool:
+def _what_waited(sender: Sender) -> dict[str, str | int | None]:
+    """How much it was, since when, and how long the sender had failed."""
+    held = backlog.held_by(sender)
+    waited = held.count.up_to_more if sender.waited is None else sender.waited
+    since = sender.waited_since_at or held.since
+    begin, end = sender.failing_since_at, sender.last_success_at
+    if end is None or (begin is not None and end < begin):
+        end = utcnow()  # its settings were mended, and nothing has gone out since
+    return {
+        "waiting": waited,
+        "waiting_since_at": since.isoformat() if since and waited else None,
+        "works_since_at": end.isoformat(),
+        "lasted": round((end - begin).total_seconds()) if begin else None,
+    }
+
+
+def tell_administrators(key: str, sender: Sender, more: Mapping[str, str | int | None]) -> bool:
     """Write to who administers the sender's scope, by the host's sender. Commits nothing.
 
     Returns whether there was a way and somebody to write to.
@@ -128,12 +153,6 @@ def _data(sender: Sender, organization: Organization | None) -> dict[str, str | 
 
 def _server(version: SenderVersion | None) -> str | None:
     return f"{version.server}:{version.port}" if version else None
-
-
-def _waiting(sender: Sender) -> int:
-    return (
-        db.session.scalar(select(func.count()).select_from(Delivery).where(_held_by(sender))) or 0
-    )
 
 
 def _held_by(sender: Sender) -> ColumnElement[bool]:

@@ -10,28 +10,22 @@ from portal.delivery.models import Attempt, Delivery, Level
 from portal.extensions import db
 from portal.records.visibility import Route, route_of
 from portal.settings.models import SenderVersion
-from portal.smtp.causes import Cause
+from portal.smtp import coarse
 
-# To an organization these are one: what answers, filters or is forbidden in the host's network
-# must not be told apart (the staged test keeps the same silence).
-_ALIKE = frozenset(
-    {
-        Cause.FORBIDDEN_DESTINATION,
-        Cause.CONNECT_TIMEOUT,
-        Cause.CONNECT_REFUSED,
-        Cause.UNREACHABLE,
-    }
-)
+_NOWHERE = Route(None, None, None)
 
 
 @dataclass(frozen=True)
 class ShownAttempt:
-    """One attempt as far as the reader may know: where it went, why it failed, how far it came."""
+    """One attempt as far as the reader may know: where it went, why it failed, how far it came
+    (`phase`, and all of them with their times) and how long it took."""
 
     attempt: Attempt
     route: Route
     cause: str | None
     phases: Sequence[Mapping[str, Any]]
+    phase: str | None
+    ms: int | None
 
 
 def shown(delivery: Delivery, *, at_host: bool) -> list[ShownAttempt]:
@@ -42,10 +36,11 @@ def shown(delivery: Delivery, *, at_host: bool) -> list[ShownAttempt]:
 
 
 def _shown(attempt: Attempt, level: Level | None, *, at_host: bool) -> ShownAttempt:
-    if not at_host and attempt.cause in _ALIKE:
-        return ShownAttempt(attempt, Route(None, None, None), Cause.UNREACHABLE.value, ())
+    if not at_host and coarse.hides(attempt.cause):
+        cause = coarse.told(attempt.cause, attempt.phase)
+        return ShownAttempt(attempt, _NOWHERE, cause, (), None, None)
     route = route_of(attempt, level=level, at_host=at_host)
-    return ShownAttempt(attempt, route, attempt.cause, attempt.phases)
+    return ShownAttempt(attempt, route, attempt.cause, attempt.phases, attempt.phase, attempt.ms)
 
 
 def _level(attempt: Attempt, delivery: Delivery, own: set[str]) -> Level | None:

@@ -12,9 +12,10 @@ from portal.delivery.models import Attempt, Delivery
 from portal.extensions import db
 from portal.identity.models import Organization
 from portal.kinds import BY_KEY
+from portal.letters import logo
 from portal.letters.compose import BrokenLetter, Letter, compose
 from portal.letters.words import LINK_REMOVED
-from portal.settings import effective
+from portal.settings import effective, logos
 from portal.settings.models import Sender, SenderVersion
 from portal.settings.scope import Scope
 
@@ -28,7 +29,7 @@ class NotShown(StrEnum):
 
 @dataclass(frozen=True)
 class From:
-    """As whom the mail went, and by which version of the sender. `name` is the one of today."""
+    """As whom the mail went, and which version of a sender carried it. `name` is today's."""
 
     name: str
     address: str
@@ -54,6 +55,19 @@ def letter_of(delivery: Delivery) -> Letter | NotShown:
         return NotShown.BROKEN
 
 
+def page_of(delivery: Delivery) -> str | NotShown:
+    """The HTML of the letter as a page, which holds its logo itself."""
+    letter = letter_of(delivery)
+    if isinstance(letter, NotShown):
+        return letter
+    organization, kind = _owner(delivery), BY_KEY[delivery.kind]
+    image = identity.of(organization, kind).logo
+    content = logos.content_of(Scope.of(organization), image) if image else None
+    if image is None or content is None:
+        return letter.html
+    return logo.in_page(letter.html, image, content)
+
+
 def from_of(delivery: Delivery) -> From | None:
     """The From of the last attempt; None where nothing was tried or the sender is gone."""
     version = _version(delivery)
@@ -61,12 +75,29 @@ def from_of(delivery: Delivery) -> From | None:
         return None
     kind = BY_KEY.get(delivery.kind)
     writer = None if kind is None or kind.is_security else _owner(delivery)
-    name, _ = effective.as_whom(Scope(version.organization_id), version, writer)
-    return From(name, version.from_address, version)
+    bore = _bore(delivery, version)
+    if bore is None:
+        return None
+    name, _ = effective.as_whom(Scope(version.organization_id), bore, writer)
+    return From(name, bore.from_address, version)
+
+
+def _bore(delivery: Delivery, carried_by: SenderVersion) -> SenderVersion | None:
+    """The version whose From the last attempt bore; None where that sender is gone."""
+    last = _last(delivery)
+    if last is None or last.from_version_id is None:
+        return carried_by
+    bore = db.session.get(SenderVersion, last.from_version_id)
+    is_of_scope = bore is not None and bore.organization_id == carried_by.organization_id
+    return bore if is_of_scope else None
+
+
+def _last(delivery: Delivery) -> Attempt | None:
+    return max(delivery.attempts, key=lambda one: one.number, default=None)
 
 
 def _version(delivery: Delivery) -> SenderVersion | None:
-    last: Attempt | None = max(delivery.attempts, key=lambda one: one.number, default=None)
+    last = _last(delivery)
     _, slash, number = ((last.sender_version or "") if last else "").rpartition("/")
     if not slash or not number.isdecimal() or delivery.sender_id is None:
         return None

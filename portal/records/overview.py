@@ -12,11 +12,11 @@ from typing import Any
 from sqlalchemy import Select, Subquery, case, func, select
 
 from portal.clock import utcnow
+from portal.delivery import counting
+from portal.delivery.counting import MOST, Count, first_id_of
 from portal.delivery.models import Delivery, State
 from portal.extensions import db
 from portal.identity.models import Organization, OrganizationState
-from portal.records import counting
-from portal.records.counting import MOST, Count, first_id_of
 from portal.settings.models import MailSettings, Mode, Sender
 
 HOURS = 24

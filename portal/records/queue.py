@@ -8,12 +8,12 @@ from sqlalchemy import ColumnElement, Select, and_, func, select
 from sqlalchemy.orm import joinedload
 
 from portal.clock import utcnow
+from portal.delivery import counting
+from portal.delivery.counting import Count
 from portal.delivery.models import Delivery, State, Worker
 from portal.extensions import db
 from portal.identity.models import Organization
 from portal.kinds import Priority
-from portal.records import counting
-from portal.records.counting import Count
 from portal.settings.models import Sender
 
 # A worker says every 15 s that it lives; without three of these it is not counted on.

@@ -1,5 +1,6 @@
 """Changing mail settings: one transaction with its audit entry and the event for the workers."""
 
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from portal.audit.log import Actor
 from portal.destinations import AllowedDestinations
 from portal.extensions import db
 from portal.settings import effective, mail_rules
-from portal.settings.models import MailSettings, Mode, Sender
+from portal.settings.models import MailSettings, Mode, Sender, VersionState
 from portal.settings.scope import HOST, Scope
 from portal.validation import Invalid, Stale
 
@@ -29,7 +30,8 @@ def save_mail_settings(
     if revision is not None and revision != settings.revision:
         raise Stale
     if "default_sender" in values:
-        values["default_sender_id"] = _sender_id(scope, values.pop("default_sender"))
+        name = values.pop("default_sender")
+        values["default_sender_id"] = _default_id(scope, settings, name, actor)
     _check_mode(settings, values)
     changes = _assign(settings, values)
     if changes:
@@ -39,7 +41,8 @@ def save_mail_settings(
 
 
 def set_default_sender(scope: Scope, name: str, *, actor: Actor) -> None:
-    """Make a sender of the scope its default. Raises Invalid."""
+    """Make a sender of the scope its default. Raises Invalid; a sender that cannot send now, as it
+    was not tested or is disabled, is taken from the host's side alone."""
     save_mail_settings(scope, {"default_sender": name}, actor=actor)
 
 
@@ -86,15 +89,31 @@ def _check_mode(settings: MailSettings, values: dict[str, Any]) -> None:
         values["mode_before_off"] = settings.mode
 
 
-def _sender_id(scope: Scope, name: str | None) -> Any:
+def _default_id(
+    scope: Scope, settings: MailSettings, name: str | None, actor: Actor
+) -> uuid.UUID | None:
     if name is None:
         return None
-    found = db.session.scalar(
-        select(Sender.id).where(Sender.scope == scope.key, Sender.name == name)
-    )
+    found = db.session.scalar(select(Sender).where(Sender.scope == scope.key, Sender.name == name))
     if found is None:
         raise Invalid.field("default_sender", f"There is no sender named {name} here.")
-    return found
+    if found.id != settings.default_sender_id and not actor.is_host:
+        _check_it_sends(found)
+    return found.id
+
+
+def _check_it_sends(sender: Sender) -> None:
+    """All mail would be held by a default that has not passed its test, or is disabled."""
+    if effective.version_of(sender, VersionState.ACTIVE) is None:
+        raise Invalid.field(
+            "default_sender",
+            f"{sender.name} is not active: test it first, then make it the default.",
+        )
+    if not sender.enabled:
+        raise Invalid.field(
+            "default_sender",
+            f"{sender.name} is disabled: enable it first, then make it the default.",
+        )
 
 
 def _assign(settings: MailSettings, values: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -15,9 +15,14 @@ from sqlalchemy import select
 from portal.extensions import db
 from portal.identity.models import Organization, OrganizationState
 from portal.kinds import Category, Kind
-from portal.settings import binding
+from portal.settings import binding, own_fields
 from portal.settings.binding import Part
-from portal.settings.mail_rules import HOST_KEYS, IDENTITY_KEYS, ORGANIZATION_KEYS
+from portal.settings.mail_rules import (
+    HOST_KEYS,
+    IDENTITY_KEYS,
+    INHERITED_KEYS,
+    ORGANIZATION_KEYS,
+)
 from portal.settings.models import MailSettings, Mode, Sender, SenderVersion, VersionState
 from portal.settings.scope import HOST, Scope
 from portal.settings.sender_rules import VALUE_KEYS, SenderValues
@@ -54,14 +59,20 @@ class Value:
 
 @dataclass(frozen=True)
 class Resolved:
-    """The whole bundle to send with, whose it is, and the identity in front of it."""
+    """The whole bundle to send with, whose it is, and the identity in front of it.
+
+    `from_address` is the bundle's, or that of the sender which was meant and for which this one
+    takes over: then `from_version_id` is that one's version.
+    """
 
     bundle: Bundle
     sender_id: uuid.UUID
     level: Origin
     from_name: str
+    from_address: str
     reply_to: str | None
     version_id: uuid.UUID
+    from_version_id: uuid.UUID | None = None
     is_fallback: bool = False
 
 
@@ -101,7 +112,7 @@ def identity(organization: Organization | None) -> dict[str, Value]:
     host = settings_of(HOST)
     own = settings_of(Scope.of(organization)) if organization else None
     values = {}
-    for key in IDENTITY_KEYS:
+    for key in INHERITED_KEYS:
         mine = getattr(own, key) if own is not None else None
         if mine is not None:
             values[key] = Value(mine, Origin.ORGANIZATION)
@@ -193,26 +204,30 @@ def routes(organization: Organization | None, kind: Kind) -> list[Sender] | NoSe
     return [*own, *_fallback(organization, first, kind)]
 
 
-def resolve_sender(sender: Sender, organization: Organization | None) -> Resolved | NoSender:
-    """The named sender itself, for mail that must leave by it."""
+def resolve_sender(
+    sender: Sender, organization: Organization | None, *, meant: Sender | None = None
+) -> Resolved | NoSender:
+    """The named sender itself, for mail that must leave by it, or that was `meant` for another
+    one of its scope: whose From it keeps where this sender's `allowed_from` has it."""
     version = version_of(sender, VersionState.ACTIVE)
     if version is None or not sender.enabled:
         return NoSender(NoSenderReason.NOT_ACTIVE)
     owner = Scope(sender.organization_id)
     bundle = bundle_of(owner, sender, version)
-    from_name, reply_to = as_whom(owner, version, organization)
-    if not owner.is_host:
-        return Resolved(bundle, sender.id, Origin.ORGANIZATION, from_name, reply_to, version.id)
-    stands_in = organization is not None and _mode_of(organization) is Mode.OWN
+    kept = _kept_from(sender, meant)
+    from_name, reply_to = as_whom(owner, kept or version, organization)
+    stands_in = owner.is_host and organization is not None and _mode_of(organization) is Mode.OWN
     if stands_in:
         reply_to = reply_to or _own_address(organization)
     return Resolved(
         bundle,
         sender.id,
-        Origin.HOST,
+        Origin.HOST if owner.is_host else Origin.ORGANIZATION,
         from_name,
+        (kept or version).from_address,
         reply_to,
         version.id,
+        from_version_id=kept.id if kept else None,
         is_fallback=stands_in,
     )
 
@@ -284,6 +299,16 @@ def _fallback(organization: Organization | None, first: Sender, kind: Kind) -> l
         return []
     stand_in = _host_sender()
     return [] if isinstance(stand_in, NoSender) else [stand_in]
+
+
+def _kept_from(sender: Sender, meant: Sender | None) -> SenderVersion | None:
+    """The version whose From a mail keeps that this sender carries for another one. Never one of
+    another scope: the host bears no organization's address."""
+    if meant is None or meant.id == sender.id or meant.scope != sender.scope:
+        return None
+    version = version_of(meant, VersionState.ACTIVE)
+    allowed = version is not None and own_fields.may_bear(sender, version.from_address)
+    return version if allowed else None
 
 
 def _names(sender: Sender, kind: Kind) -> bool:

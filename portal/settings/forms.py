@@ -11,6 +11,7 @@ from flask_wtf import FlaskForm
 from wtforms import (
     BooleanField,
     EmailField,
+    FileField,
     HiddenField,
     PasswordField,
     RadioField,
@@ -103,6 +104,12 @@ class PlatformForm(FlaskForm):
 
     def raw(self) -> dict[str, Any]:
         return {key: self[key].data or None for key in self._KEYS}
+
+
+class LogoForm(FlaskForm):
+    """Another logo, as a file."""
+
+    logo = FileField(_l("Image"), render_kw={"accept": "image/png,image/jpeg"})
 
 
 class FirstProviderForm(FlaskForm):
@@ -216,6 +223,9 @@ class SenderForm(FlaskForm):
     )
     priority = StringField(_l("Priority"), render_kw={"inputmode": "numeric"})
     kinds = SelectMultipleField(_l("Mail that this sender carries first"))
+    allowed_from = TextAreaField(
+        _l("Allowed From addresses"), render_kw={"spellcheck": "false", "rows": 3}
+    )
     ca = TextAreaField(_l("Own CA certificate (PEM)"), render_kw={"spellcheck": "false", "rows": 4})
     to = EmailField(_l("Test mail goes to"), render_kw=_OFF)
 
@@ -240,6 +250,8 @@ class SenderForm(FlaskForm):
     def raw(self, *, at_host: bool, by_host: bool) -> dict[str, Any]:
         """The keys that this person may set."""
         values = {key: self[key].data for key in (*VALUE_KEYS, *OWN_KEYS) if key in self}
+        lines = (self.allowed_from.data or "").splitlines()
+        values["allowed_from"] = [line.strip() for line in lines if line.strip()]
         if not by_host:
             values.pop("allow_clear_login")
         if at_host:
@@ -273,7 +285,10 @@ class SenderForm(FlaskForm):
 def new_sender_data(to: str) -> dict[str, Any]:
     """What a new form shows: STARTTLS on 587 with a password."""
     defaults = SenderValues("", "", "", USUAL_PORT[Encryption.STARTTLS])
-    return sender_data(defaults, name="", priority=100, kinds=(), revision=0, to=to) | {
+    shown = sender_data(
+        defaults, name="", priority=100, kinds=(), allowed_from=(), revision=0, to=to
+    )
+    return shown | {
         "authentication": Authentication.PASSWORD.value,
         "form_token": str(new_id()),
     }
@@ -285,6 +300,7 @@ def sender_data(
     name: str,
     priority: int,
     kinds: Sequence[str],
+    allowed_from: Sequence[str],
     revision: int,
     to: str,
 ) -> dict[str, Any]:
@@ -294,6 +310,7 @@ def sender_data(
         "name": name,
         "priority": str(priority),
         "kinds": list(kinds),
+        "allowed_from": "\n".join(allowed_from),
         "revision": str(revision),
         "encryption_was": values.encryption.value,
         "any_certificate": not values.verify,

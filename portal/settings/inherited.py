@@ -6,7 +6,7 @@ from typing import Any
 from portal.identity.models import Organization
 from portal.settings import effective
 from portal.settings.effective import Origin
-from portal.settings.mail_rules import IDENTITY_KEYS
+from portal.settings.mail_rules import INHERITED_KEYS
 from portal.settings.models import Mode, Sender, VersionState
 from portal.settings.scope import HOST, Scope
 
@@ -37,7 +37,7 @@ def fields(organization: Organization) -> dict[str, Field]:
     }
     by_sender = ("display_name", "reply_to") if _own_default(organization) else ()
     found = {}
-    for key in IDENTITY_KEYS:
+    for key in INHERITED_KEYS:
         mine, theirs = getattr(own, key), without[key].value
         origin = Origin.HOST if mine is None else Origin.ORGANIZATION
         found[key] = Field(origin, mine, theirs, theirs if mine is None else mine, key in by_sender)

@@ -13,6 +13,8 @@ IDENTITY_KEYS = (
     *("title_prefix", "display_name", "reply_to", "language", "footer", "accent_color"),
     "retention_days",
 )
+# The logo is a file and has a capability of its own, portal.settings.logos.
+INHERITED_KEYS = (*IDENTITY_KEYS, "logo")
 HOST_KEYS = ("enabled", *IDENTITY_KEYS, "default_sender", "daily_cap")
 ORGANIZATION_KEYS = (
     "mode",

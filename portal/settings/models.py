@@ -5,7 +5,7 @@ import uuid
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.clock import new_id, utcnow
@@ -51,6 +51,8 @@ class MailSettings(db.Model):
     footer: Mapped[str | None] = mapped_column(Text)
     # As #rrggbb, in lower case.
     accent_color: Mapped[str | None] = mapped_column(String(7))
+    # The name of the image in `logos`; see portal.settings.images.
+    logo: Mapped[str | None] = mapped_column(String(100))
     retention_days: Mapped[int | None] = mapped_column()
     # No foreign key: senders refer to organizations and so do these; deleting a sender clears it.
     default_sender_id: Mapped[uuid.UUID | None] = mapped_column()
@@ -59,6 +61,18 @@ class MailSettings(db.Model):
     fallback_allowed: Mapped[bool] = mapped_column(default=True)
     daily_cap: Mapped[int | None] = mapped_column()
     allowed_destinations: Mapped[list[str]] = mapped_column(JsonColumn, default=list)
+
+
+class Logo(db.Model):
+    """The image behind `MailSettings.logo` of a scope, loaded only where a letter carries it."""
+
+    __tablename__ = "logos"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
+    organization_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("organizations.id"))
+    scope: Mapped[str] = mapped_column(String(36), unique=True)
+    name: Mapped[str] = mapped_column(String(100))
+    content: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
 
 
 class Sender(db.Model):
@@ -79,6 +93,8 @@ class Sender(db.Model):
     priority: Mapped[int] = mapped_column(default=100)
     # Keys of kinds, or categories, whose mail this sender carries before the default one.
     kinds: Mapped[list[str]] = mapped_column(JsonColumn, default=list)
+    # Addresses and @domains that mail of another sender keeps in From when this one takes over.
+    allowed_from: Mapped[list[str]] = mapped_column(JsonColumn, default=list)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
     last_success_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     last_failure_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -87,6 +103,9 @@ class Sender(db.Model):
     next_probe_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     failing_since_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     failure_told_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    # What it had held when it worked again: how much (10001: more than 10,000), and since when.
+    waited: Mapped[int | None] = mapped_column()
+    waited_since_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     # What was told of each credential that ends: its end and the days that were left, as text.
     expiries_told: Mapped[dict[str, str]] = mapped_column(JsonColumn, default=dict)
 
@@ -114,7 +133,7 @@ class SenderVersion(db.Model):
     state: Mapped[VersionState] = mapped_column(text_enum(VersionState))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
     tested_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    # The end of the server's certificate as the last test that passed saw it.
+    # The end of the server's certificate as the last session, or test that passed, saw it.
     certificate_expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
     display_name: Mapped[str] = mapped_column(String(200))

@@ -12,7 +12,7 @@ from portal.settings import effective
 from portal.settings.effective import NoSender, NoSenderReason
 from portal.settings.models import MailSettings, Mode, Sender, SenderVersion, VersionState
 from portal.settings.scope import HOST, Scope
-from portal.smtp.causes import Cause
+from portal.smtp import coarse
 
 
 class Health(StrEnum):
@@ -24,13 +24,6 @@ class Health(StrEnum):
     FAILING = "failing"
 
 
-# What answers, filters or is forbidden in the host's network: one thing to an organization.
-_ALIKE = (
-    Cause.FORBIDDEN_DESTINATION,
-    Cause.CONNECT_TIMEOUT,
-    Cause.CONNECT_REFUSED,
-    Cause.UNREACHABLE,
-)
 _WITHOUT_SENDER = {
     NoSenderReason.MAIL_OFF: Health.OFF,
     NoSenderReason.HOST_OFF: Health.OFF,
@@ -110,8 +103,7 @@ def failing(scope: Scope, *, limit: int) -> list[Sender]:
 def told_cause(sender: Sender) -> str | None:
     """Why the sender failed last, as far as whom it belongs to may know."""
     cause = sender.last_failure_cause
-    is_own = sender.organization_id is not None
-    return Cause.UNREACHABLE.value if is_own and cause in _ALIKE else cause
+    return coarse.told(cause) if sender.organization_id is not None else cause
 
 
 def uses_of_host() -> list[Use]:

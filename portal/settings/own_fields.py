@@ -8,9 +8,10 @@ from typing import Any
 from portal.audit import log as audit
 from portal.kinds import BY_KEY, Category
 from portal.settings.models import Sender
-from portal.validation import FieldError, Invalid
+from portal.validation import FieldError, Invalid, email_address
 
-OWN_KEYS = ("priority", "kinds")
+OWN_KEYS = ("priority", "kinds", "allowed_from")
+_MOST_ADDRESSES = 100
 KINDS = (*(category.value for category in Category), *BY_KEY)
 
 
@@ -18,7 +19,8 @@ def parse(raw: Mapping[str, Any]) -> dict[str, Any]:
     """The given ones of these keys, checked. Raises Invalid with every wrong one."""
     values: dict[str, Any] = {}
     errors: list[FieldError] = []
-    for key, check in (("priority", _priority), ("kinds", _kinds)):
+    checks = {"priority": _priority, "kinds": _kinds, "allowed_from": _addresses}
+    for key, check in checks.items():
         if raw.get(key) in (None, ""):
             continue
         try:
@@ -38,6 +40,18 @@ def assign(sender: Sender, values: Mapping[str, Any]) -> dict[str, dict[str, Any
     return audit.difference(before, values)
 
 
+def may_bear(sender: Sender, address: str) -> bool:
+    """Whether mail through this sender may keep another sender's From address.
+
+    Not one that a server must first offer to take (SMTPUTF8).
+    """
+    local, _, domain = address.rpartition("@")
+    if not local.isascii():
+        return False
+    allowed = {entry.casefold() for entry in sender.allowed_from}
+    return bool(allowed & {address.casefold(), f"@{domain}".casefold()})
+
+
 def _priority(key: str, raw: Any) -> int:
     text = str(raw).strip()
     sound = not isinstance(raw, bool) and re.fullmatch(r"[0-9]{1,9}", text, re.ASCII)
@@ -55,3 +69,27 @@ def _kinds(key: str, raw: Any) -> list[str]:
         known = ", ".join(KINDS)
         raise Invalid.field(key, f"There is no kind {str(unknown)[:100]!r}. Known: {known}.")
     return [known for known in KINDS if known in raw]
+
+
+def _addresses(key: str, raw: Any) -> list[str]:
+    """Addresses and @domains, each once, in the order given."""
+    if not isinstance(raw, list | tuple) or not all(isinstance(entry, str) for entry in raw):
+        raise Invalid.field(key, "Give a list of addresses and domains, for example @example.com.")
+    if len(raw) > _MOST_ADDRESSES:
+        raise Invalid.field(key, f"Give at most {_MOST_ADDRESSES}; there are {len(raw)}.")
+    return list(dict.fromkeys(_address(key, entry) for entry in raw))
+
+
+def _address(key: str, entry: str) -> str:
+    """A domain stands for every address in it, and is kept with its @."""
+    text = entry.strip()
+    is_domain = text.startswith("@") or "@" not in text
+    try:
+        found = email_address(key, f"all@{text.removeprefix('@')}" if is_domain else text)
+    except Invalid:
+        raise Invalid.field(
+            key,
+            f"{text[:100]!r} is neither an address nor a domain. Write for example "
+            "alerts@example.com or @example.com.",
+        ) from None
+    return found.removeprefix("all") if is_domain else found

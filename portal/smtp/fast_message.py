@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple, Self
 
+from portal.smtp.body import InlineImage
 from portal.smtp.message import (
     MESSAGE_ID,
     UnsafeMessage,
@@ -36,6 +37,7 @@ class Parts:
     html: str | None
     reply_to: str | None = None
     references: tuple[str, ...] = ()
+    images: tuple[InlineImage, ...] = ()
 
 
 class MessageTemplate(NamedTuple):
@@ -89,6 +91,11 @@ class MessageTemplate(NamedTuple):
                 self.rest,
             )
         )
+
+    @property
+    def size(self) -> int:
+        """Octets that it keeps in memory."""
+        return sum(map(len, self))
 
 
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"

@@ -1,10 +1,7 @@
 """A mail as bytes (MIME), built from its parts, parsed again and compared with the intent."""
 
-import base64
-import binascii
 import email
 import email.policy
-import hashlib
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -13,6 +10,8 @@ from email.message import Message
 from email.utils import format_datetime, getaddresses
 
 from portal import clock
+from portal.smtp import body
+from portal.smtp.body import InlineImage
 from portal.smtp.headers import (
     UnsafeMessage,
     addr_spec,
@@ -54,12 +53,14 @@ def build_message(
     html: str | None,
     reply_to: str | None = None,
     references: tuple[str, ...] = (),
+    images: tuple[InlineImage, ...] = (),
     extra_headers: Mapping[str, str] | None = None,
 ) -> bytes:
     """The whole mail with CRLF line ends, none longer than 998 octets (RFC 5322, 2.1.1).
 
     `text` and `html` become UTF-8 parts in quoted-printable or base64; both together a
-    multipart/alternative. `extra_headers`: List-Unsubscribe, List-Unsubscribe-Post, X-Gatepost-*.
+    multipart/alternative; `images` are those that the HTML shows by cid: links.
+    `extra_headers`: List-Unsubscribe, List-Unsubscribe-Post, X-Gatepost-*.
     Auto-Submitted: auto-generated is always set. Raises UnsafeMessage where anything could be
     read as another recipient, header or line than was meant.
     """
@@ -77,8 +78,10 @@ def build_message(
         fields.append(_ids("In-Reply-To", references[-1:]))
         fields.append(_ids("References", references))
     fields += _extra(extra_headers or {})
-    built = b"".join([*fields, b"MIME-Version: 1.0\r\n", _body(text, html, message_id)])
-    parsed = _compare(built, names=[_name(field) for field in fields], text=text, html=html)
+    content = body.body(text, html, images, message_id=message_id)
+    built = b"".join([*fields, b"MIME-Version: 1.0\r\n", content])
+    meant = body.meant(text, html, images)
+    parsed = _compare(built, names=[_name(field) for field in fields], meant=meant)
     _compare_addresses(
         parsed, from_name=from_name, from_address=from_address, to=to_address, reply_to=reply_to
     )
@@ -95,7 +98,6 @@ def date_field(date: datetime) -> bytes:
 
 _GATEPOST = re.compile(r"X-Gatepost(?:-[A-Za-z0-9]{1,30}){1,4}", re.IGNORECASE)
 _LINK = re.compile(r"<(?:https?|mailto):[!-;=?-~]{1,900}>")
-_UNSAFE_IN_BODY = bytes({*range(0x20), 0x7F} - {*b"\t\n"})
 _LONGEST_LINE = 998
 
 
@@ -127,50 +129,11 @@ def _extra_field(name: str, value: str) -> bytes:
     raise UnsafeMessage("headers", "this header is not among those that a mail may carry")
 
 
-def _body(text: str, html: str | None, message_id: str) -> bytes:
-    if html is None:
-        return _part("plain", text)
-    # "=_" occurs neither in quoted-printable nor in base64, so no part can hold the boundary.
-    boundary = f"=_{hashlib.sha256(message_id.encode()).hexdigest()[:32]}"
-    mark = f"\r\n--{boundary}".encode()
-    return b"".join(
-        [
-            b"Content-Type: multipart/alternative;\r\n",
-            f' boundary="{boundary}"\r\n'.encode(),
-            *(mark + b"\r\n" + part for part in (_part("plain", text), _part("html", html))),
-            mark + b"--\r\n",
-        ]
-    )
-
-
-def _part(subtype: str, content: str) -> bytes:
-    octets = _lines(subtype, content)
-    encoding, encoded = "quoted-printable", binascii.b2a_qp(octets)
-    if len(encoded) > len(octets) * 3 // 2:  # mostly beyond ASCII: base64 is shorter
-        encoding, encoded = "base64", base64.encodebytes(octets.replace(b"\n", b"\r\n"))
-    head = f"Content-Type: text/{subtype}; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}"
-    return head.encode() + b"\r\n\r\n" + encoded.replace(b"\n", b"\r\n")
-
-
-def _lines(part: str, content: str) -> bytes:
-    """The content in UTF-8 with LF line ends, one at the end. Raises UnsafeMessage for controls."""
-    normal = content.replace("\r\n", "\n").replace("\r", "\n")
-    try:
-        octets = normal.encode()
-    except UnicodeEncodeError as problem:
-        found = ord(normal[problem.start])
-        raise UnsafeMessage(part, f"it holds the lone surrogate U+{found:04X}") from None
-    if len(octets.translate(None, _UNSAFE_IN_BODY)) < len(octets):
-        found = next(octet for octet in octets if octet in _UNSAFE_IN_BODY)
-        raise UnsafeMessage(part, f"it holds the control character U+{found:04X}")
-    return octets if octets.endswith(b"\n") else octets + b"\n"
-
-
 def _name(field: bytes) -> str:
     return field.partition(b":")[0].decode()
 
 
-def _compare(built: bytes, *, names: list[str], text: str, html: str | None) -> Message:
+def _compare(built: bytes, *, names: list[str], meant: body.Part) -> Message:
     """The mail parsed. Raises UnsafeMessage unless structure, header set and contents are those
     that were meant."""
     lines = built.split(b"\r\n")
@@ -180,22 +143,13 @@ def _compare(built: bytes, *, names: list[str], text: str, html: str | None) -> 
         raise UnsafeMessage("message", "a line is too long or holds a bare line break")
     parsed = email.message_from_bytes(built, policy=email.policy.compat32)
     mime = ["MIME-Version", "Content-Type"]
-    if html is None:
+    if meant[0] == "text/plain":
         mime.append("Content-Transfer-Encoding")
     if parsed.keys() != [*names, *mime] or parsed.defects:
         raise UnsafeMessage("message", "its headers read back otherwise than they were meant")
-    parts = parsed.get_payload() if parsed.is_multipart() else [parsed]
-    contents = [("text/plain", text)] + ([("text/html", html)] if html is not None else [])
-    meant = [(kind, _lines(kind, content)) for kind, content in contents]
-    if [_read_part(part) for part in parts if isinstance(part, Message)] != meant:
+    if body.found(parsed) != meant:
         raise UnsafeMessage("message", "its parts read back otherwise than they were meant")
     return parsed
-
-
-def _read_part(part: Message) -> tuple[str, bytes]:
-    octets = part.get_payload(decode=True)
-    content = octets.replace(b"\r\n", b"\n") if isinstance(octets, bytes) else b""
-    return part.get_content_type(), content
 
 
 def _compare_addresses(

@@ -26,12 +26,13 @@ class FailureClass(StrEnum):
 class Repair:
     """One change of the settings that is certain to be right, for one click.
 
-    `preset_for` is an address: offer the provider preset for its domain where there is one.
+    `preset_for` is an address: it is the provider preset for its domain, where there is one.
     """
 
     label: Words
     encryption: Encryption | None = None
     port: int | None = None
+    server: str | None = None
     preset_for: str | None = None
 
 

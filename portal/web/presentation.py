@@ -19,6 +19,7 @@ from flask_babel import (
 )
 
 from portal import clock, resources
+from portal.delivery.counting import Count
 from portal.settings import overview
 from portal.web import words
 
@@ -38,11 +39,14 @@ def register(app: Flask) -> None:
     app.add_template_filter(utc)
     app.add_template_filter(ago)
     app.add_template_filter(number)
+    app.add_template_filter(counted)
     app.add_template_filter(duration)
     app.add_template_filter(initials)
     app.add_template_filter(anchor)
     app.add_template_filter(as_lines)
     app.add_template_filter(words.kind_name, "kind_name")
+    app.add_template_filter(words.carried, "carried")
+    app.add_template_filter(words.server_said, "server_said")
     app.add_template_filter(overview.told_cause)
     for name, table in {
         "reason": words.REASONS,
@@ -96,6 +100,12 @@ def ago(moment: datetime) -> str:
 def number(value: float | int | None) -> str:
     """A number with the reader's separators; a dash for none."""
     return "–" if value is None else str(format_decimal(value))
+
+
+def counted(count: Count) -> str:
+    """A bounded count: "more than 10,000" where counting stopped there."""
+    told = number(count.number)
+    return gettext("more than %(number)s", number=told) if count.is_more else told
 
 
 def duration(milliseconds: float | int | None) -> str:

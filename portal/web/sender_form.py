@@ -8,9 +8,11 @@ from typing import Any
 from flask import flash, make_response, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
+from wtforms.fields.choices import SelectChoice
 
 from portal import kinds
 from portal.delivery import backlog, sender_tests
+from portal.delivery.counting import Count
 from portal.delivery.report import Report
 from portal.delivery.sender_tests import TooManyTests
 from portal.extensions import db
@@ -18,6 +20,7 @@ from portal.settings import effective, overview, providers, senders
 from portal.settings.drafts import DraftKey
 from portal.settings.forms import SenderForm, new_sender_data, sender_data
 from portal.settings.models import Sender, VersionState
+from portal.settings.providers import Provider
 from portal.settings.senders import SecretChange
 from portal.smtp.values import Encryption, Phase
 from portal.validation import Invalid, Stale, one_line
@@ -52,6 +55,7 @@ _ADVANCED = (
     "messages_per_connection",
     "priority",
     "kinds",
+    "allowed_from",
 )
 
 
@@ -156,6 +160,7 @@ def _form(place: Place, sender: Sender | None) -> SenderForm:
         name=sender.name,
         priority=sender.priority,
         kinds=sender.kinds,
+        allowed_from=sender.allowed_from,
         revision=sender.revision,
         to=to,
     )
@@ -163,13 +168,14 @@ def _form(place: Place, sender: Sender | None) -> SenderForm:
 
 
 def _offer_kinds(form: SenderForm) -> SenderForm:
-    """Each category as a whole, followed by its kinds."""
-    choices: list[tuple[str, str]] = []
+    """By category: the whole of it, followed by its kinds."""
+    choices: list[SelectChoice] = []
     for category in kinds.Category:
-        group = words.own_words(category.value)
-        choices.append((category.value, _("%(category)s: every kind", category=group)))
-        members = [kind for kind in kinds.ALL if kind.category is category]
-        choices += [(kind.key, f"{group}: {words.kind_name(kind.key)}") for kind in members]
+        group = words.carried(category.value)
+        whole = _("All of “%(category)s”, kinds to come too", category=group)
+        choices.append(SelectChoice(category.value, whole, {}, group))
+        for kind in kinds.of(category):
+            choices.append(SelectChoice(kind.key, words.carried(kind.key), {}, group))
     form.kinds.choices = choices
     return form
 
@@ -217,12 +223,16 @@ def _preset(editing: _Editing) -> ResponseReturnValue:
 def _repair(editing: _Editing, repair: str) -> ResponseReturnValue:
     """Put the change that a report offered into the form; nothing is saved."""
     encryption, _colon, rest = repair.partition(":")
-    port = rest.partition(":")[0]
-    if encryption in set(Encryption):
-        editing.form.encryption.data = encryption
-    if port.isascii() and port.isdigit():
-        editing.form.port.data = port
-    editing.notes.append(_("Changed in the form below, not saved yet. Test again."))
+    port, _colon, address = rest.partition(":")
+    if address and isinstance(preset := providers.suggest(address), Provider):
+        editing.form.provider.data = preset.key
+        editing.notes.append(sender_presets.fill(editing.form))
+    else:
+        if encryption in set(Encryption):
+            editing.form.encryption.data = encryption
+        if port.isascii() and port.isdigit():
+            editing.form.port.data = port
+        editing.notes.append(_("Changed in the form below, not saved yet. Test again."))
     try:
         secret, actor = editing.secret(), guard.principal().actor
         editing.keep_typed()
@@ -329,13 +339,13 @@ def _shown(editing: _Editing) -> Mapping[str, Any]:
         "active": effective.version_of(sender, VersionState.ACTIVE) if sender else None,
         "health_now": overview.health_of(sender) if sender else None,
         "way": settings_pages.way(place),
-        "waiting": backlog.waiting_on(place.scope, sender) if sender else 0,
+        "waiting": backlog.waiting_on(place.scope, sender) if sender else Count(0),
         "secret_by": _who_set_secret(place, sender),
         "is_advanced": _is_advanced(editing.form),
         "kept": (kept := sender_secrets.kept(editing.key)),
         "typed_kept": bool(kept),
         "provider": sender_presets.chosen(editing.form),
-        "report": _without_presets(editing.report),
+        "report": editing.report,
         "problem": _problem(editing),
         "stale": editing.stale,
         "is_stale": editing.is_stale,
@@ -349,7 +359,8 @@ def _is_advanced(form: SenderForm) -> bool:
     """Whether something stands in the folded part that should be seen."""
     if any(form[name].errors for name in _ADVANCED):
         return True
-    return bool(form.ca.data or form.any_certificate.data or form.kinds.data)
+    seen = ("ca", "any_certificate", "kinds", "allowed_from")
+    return any(form[name].data for name in seen)
 
 
 def _who_set_secret(place: Place, sender: Sender | None) -> str | None:
@@ -368,11 +379,3 @@ def _problem(editing: _Editing) -> tuple[str, str] | None:
         field = sender_secrets.field_of(editing.form)
     label = f"{editing.form[field].label.text}: " if field else ""
     return f"{label}{failure.say}", f"#{field}" if field else "#report"
-
-
-def _without_presets(report: Report | None) -> Report | None:
-    """Only the repairs that this form can make."""
-    if report is None or report.failure is None:
-        return report
-    can = tuple(r for r in report.failure.repairs if r.encryption or r.port)
-    return dataclasses.replace(report, failure=dataclasses.replace(report.failure, repairs=can))

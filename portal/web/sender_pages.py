@@ -55,13 +55,12 @@ def shown(place: Place, sender: Sender) -> ResponseReturnValue:
 
 def make_default(place: Place, sender: Sender) -> ResponseReturnValue:
     name = sender.name
-    if effective.version_of(sender, VersionState.ACTIVE) is None or not sender.enabled:
-        flash(
-            _("%(name)s is not active: test it first, then make it the default.", name=name),
-            "error",
-        )
+    try:
+        changes.set_default_sender(place.scope, name, actor=guard.principal().actor)
+    except Invalid as invalid:
+        db.session.rollback()
+        flash("; ".join(error.message for error in invalid.errors), "error")
         return _back(place, sender)
-    changes.set_default_sender(place.scope, name, actor=guard.principal().actor)
     flash(_("%(name)s is the default sender from the next message.", name=name), "success")
     return _committed(place, sender)
 

@@ -114,6 +114,13 @@ KINDS: Mapping[str, str] = {
     "mail.credential_expiring": _l("Credential expiring"),
 }
 
+CATEGORIES: Mapping[str, str] = {
+    "security": _l("Security mail"),
+    "alert": _l("Alerts"),
+    "approval": _l("Approvals"),
+    "mail": _l("About mail itself"),
+}
+
 REASONS: Mapping[str, str] = {
     # Held: nothing is lost, mail waits for somebody to act.
     "not_configured": _l("No default sender is set"),
@@ -212,6 +219,20 @@ def kind_name(key: object) -> str:
     """The name of a kind of notification in the reader's language."""
     known = kinds.BY_KEY.get(str(key))
     return str(KINDS.get(str(key)) or (known.name if known else own_words(key)))
+
+
+def carried(key: object) -> str:
+    """The name of what a sender may carry first: a whole category, or one kind."""
+    return str(CATEGORIES.get(str(key)) or kind_name(key))
+
+
+def server_said(code: int | None, enhanced: str | None, reply: str | None) -> str:
+    """A server's answer on one line: code, enhanced code and text, each once."""
+    text = (reply or "").strip()
+    # Texts often begin with their enhanced code (RFC 2034, 4), and some with the code too.
+    begins = text.split()[:2]
+    codes = [str(one) for one in (code, enhanced) if one and str(one) not in begins]
+    return " ".join([*codes, text]).strip()
 
 
 def own_words(slug: object) -> str:

@@ -51,6 +51,7 @@ def callers(app: Flask, cast: Cast) -> Callers:
     return Callers(app.test_client(), alice.client, rita.client, token, f"Bearer {secret}")
 
 
+@pytest.mark.fault(44)
 def test_everything_says_that_the_database_is_away(
     app: Flask, callers: Callers, database: Database
 ) -> None:
@@ -84,6 +85,7 @@ def test_a_database_that_another_process_holds_is_answered_with_503(
     assert callers.alice.get("/me/profile").status_code == 200, "back again, it answers again"
 
 
+@pytest.mark.fault(42)
 @pytest.mark.parametrize("engine_name", [EngineName.SQLITE], ids=["sqlite"])
 def test_while_another_process_writes_pages_are_read_and_forms_get_503(
     app: Flask, callers: Callers, database: Database

@@ -25,10 +25,11 @@ from portal.identity import invitations, members, sessions, tokens, users
 from portal.identity.models import Organization, Role, SignInSession, User
 from portal.kinds import BY_KEY
 from portal.notifications import accounts, alerts, approvals, routing
-from portal.settings import senders
+from portal.settings import logos, senders
 from portal.settings.scope import HOST, Scope
 from tests.browser import Browser
 from tests.cast import Cast, Person, Tenant, assemble
+from tests.images import LOGO
 
 ABSENT_SLUG = "nowhere"
 ABSENT_ID = uuid.UUID("01900000-0000-7000-8000-000000000000")
@@ -128,6 +129,7 @@ def _at_host(app: Flask) -> dict[str, str]:
     )
     token, _secret = tokens.create(None, name="listed", scopes=["read"], actor=OPERATOR)
     sender = senders.find(HOST, "platform")
+    logos.save(HOST, LOGO, actor=OPERATOR)
     accounts.ask_recovery(second.email, ip="192.0.2.7")
     mailed = db.session.scalars(select(Delivery).where(Delivery.recipient == second.email)).one()
     content = b"From: a@b.test\r\nSubject: Caught\r\nMIME-Version: 1.0\r\n"

@@ -6,9 +6,9 @@ from datetime import timedelta
 from portal.cli.checks.findings import Finding, fault, fine, warning
 from portal.clock import utcnow
 from portal.config import ConfigError
+from portal.delivery.counting import Count
 from portal.kinds import BY_KEY
 from portal.records import queue
-from portal.records.counting import Count
 from portal.settings import effective
 from portal.settings.effective import NoSender, NoSenderReason
 from portal.vault import VaultError

@@ -100,7 +100,7 @@ def _apply_sending(
     # A default sender with a mistake is not there: that says nothing new.
     follows = (mail.place("default_sender"),) if len(mistakes) > before else ()
     with mistakes.gathered(but=follows):
-        applied.add(_name(section), sending.apply_mail(scope, mail))
+        applied.add(_name(section), sending.apply_mail(scope, mail, folder))
 
 
 def _name(section: Section) -> str:

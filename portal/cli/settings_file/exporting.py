@@ -10,12 +10,12 @@ from typing import Any
 import yaml
 from sqlalchemy import select
 
-from portal.cli.settings_file.shape import NOT_YET
 from portal.extensions import db
 from portal.identity import administrators, tokens
 from portal.identity.models import ApiToken, Membership, Organization, OrganizationState, User
 from portal.notifications import routing
-from portal.settings import effective, senders
+from portal.settings import effective, logos, senders
+from portal.settings.images import Image
 from portal.settings.mail_rules import HOST_KEYS, ORGANIZATION_KEYS
 from portal.settings.models import Sender, VersionState
 from portal.settings.own_fields import OWN_KEYS
@@ -46,10 +46,10 @@ _ALWAYS = ("encryption", "authentication")
 
 @dataclass
 class Exported:
-    """The text of the file, and the authorities (PEM) that lie beside it, by file name."""
+    """The text of the file, and what lies beside it by file name: authorities (PEM) and logos."""
 
     lines: list[str] = field(default_factory=list)
-    authorities: dict[str, str] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
@@ -57,7 +57,7 @@ class Exported:
 
 
 def export(*, beside: bool) -> Exported:
-    """Everything that a settings file can say. `beside`: there is a folder for authorities."""
+    """Everything that a settings file can say. `beside`: there is a folder for more files."""
     exported = Exported()
     _host(exported, beside)
     found = db.session.scalars(
@@ -72,7 +72,7 @@ def export(*, beside: bool) -> Exported:
 
 
 def _host(exported: Exported, beside: bool) -> None:
-    lines = ["host:", "  mail:", *_mail(None, 4)]
+    lines = ["host:", "  mail:", *_mail(None, 4), *_logo(exported, None, 4, beside)]
     opened = effective.settings_of(HOST).allowed_destinations
     lines.append(f"  allowed_destinations: {_value(list(opened))}")
     lines += _list("senders", _senders(exported, HOST, "host", 4, beside), 2)
@@ -85,7 +85,7 @@ def _host(exported: Exported, beside: bool) -> None:
 def _organization(exported: Exported, organization: Organization, beside: bool) -> None:
     scope, slug = Scope.of(organization), organization.slug
     lines = [f"  - slug: {_value(slug)}", f"    name: {_value(organization.name)}"]
-    lines += ["    mail:", *_mail(organization, 6)]
+    lines += ["    mail:", *_mail(organization, 6), *_logo(exported, organization, 6, beside)]
     lines += _list("senders", _senders(exported, scope, slug, 6, beside), 4)
     lines += _list("members", [_member(*row) for row in _members(organization)], 4)
     lines += _list("routing", [_rule(rule) for rule in _rules(organization)], 4)
@@ -103,6 +103,20 @@ def _mail(organization: Organization | None, indent: int) -> list[str]:
     return [f"{' ' * indent}{line}" for line in _entries({key: values[key] for key in keys})]
 
 
+def _logo(
+    exported: Exported, organization: Organization | None, indent: int, beside: bool
+) -> list[str]:
+    """The scope's own logo, as a file beside."""
+    scope = Scope.of(organization)
+    own = effective.settings_of(scope).logo
+    content = logos.content_of(scope, Image.named(own)) if own else None
+    if own is None or content is None:
+        return []
+    name = f"{organization.slug if organization else 'host'}-logo.{Image.named(own).format.value}"
+    exported.files[name] = content
+    return [f"{' ' * indent}{'' if beside else '# '}logo_file: {_value(name)}"]
+
+
 def _senders(
     exported: Exported, scope: Scope, place: str, indent: int, beside: bool
 ) -> list[list[str]]:
@@ -113,7 +127,7 @@ def _senders(
         lines = _sender(sender, values)
         if values.ca:
             name = f"{stem}-ca.pem"
-            exported.authorities[name] = values.ca
+            exported.files[name] = values.ca.encode()
             lines.append(f"{'' if beside else '# '}ca_file: {_value(name)}")
         lines += [
             f"# {key}: {_value(f'{stem}.{_ENDINGS[key]}')}"
@@ -192,7 +206,7 @@ def _list(key: str, items: list[list[str]], indent: int) -> list[str]:
 
 def _entries(values: Mapping[str, Any]) -> Iterator[str]:
     for key, value in values.items():
-        if value is not None and key not in NOT_YET:
+        if value is not None:
             yield f"{key}: {_value(value)}"
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from portal import config
+from portal.cli.settings_file import files
 from portal.cli.settings_file.document import Section, Wrong
 
 _LONGEST = 64 * 1024
@@ -55,19 +56,14 @@ def of_sender(section: Section, folder: Path) -> Given:
 
 def text(section: Section, key: str, folder: Path) -> str:
     """The content of the file that a key names. Raises Wrong."""
+    content = files.content(section, key, folder, longest=_LONGEST)
     path = folder / section.values[key]
     try:
-        with path.open("rb") as file:
-            content = file.read(_LONGEST + 1)
         found = content.decode()
-    except OSError as problem:
-        message = f"{path} cannot be read: {problem.strerror}."
-        raise Wrong([section.problem(key, message)]) from None
     except UnicodeDecodeError:
         raise Wrong([section.problem(key, f"{path} is not a text in UTF-8.")]) from None
-    if len(content) > _LONGEST or not found.strip():
-        what = "empty" if not found.strip() else "larger than 64 KiB"
-        raise Wrong([section.problem(key, f"{path} is {what}.")])
+    if not found.strip():
+        raise Wrong([section.problem(key, f"{path} is empty.")])
     return found
 
 

@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from portal.audit.log import OPERATOR
-from portal.cli.settings_file import secrets
+from portal.cli.settings_file import files, secrets
 from portal.cli.settings_file.document import Section, Wrong
 from portal.cli.settings_file.places import located
 from portal.cli.settings_file.secrets import Given
-from portal.cli.settings_file.shape import NOT_YET
-from portal.settings import binding, changes, senders
+from portal.settings import binding, changes, images, logos, senders
 from portal.settings.models import Sender
 from portal.settings.own_fields import OWN_KEYS
 from portal.settings.scope import Scope
@@ -23,15 +22,29 @@ _SECRETS = ("password", "client_secret", "private_key", "refresh_token")
 _NAMES = {"ca": "ca_file", **{key: f"{key}_file" for key in _SECRETS}}
 
 
-def apply_mail(scope: Scope, section: Section) -> list[str]:
+def apply_mail(scope: Scope, section: Section, folder: Path) -> list[str]:
     """Change the mail settings that stand in the file. Returns what changed. Raises Wrong."""
     if not section.values:
         return []
+    values = {key: value for key, value in section.values.items() if key != "logo_file"}
     with located(section):
-        changed = changes.save_mail_settings(scope, section.values, actor=OPERATOR)
+        changed = changes.save_mail_settings(scope, values, actor=OPERATOR)
     named = ["default_sender" if key == "default_sender_id" else key for key in changed]
     keys = ", ".join(key for key in named if key in section.values)
-    return [f"mail settings changed: {keys}"] if changed else []
+    told = [f"mail settings changed: {keys}"] if changed else []
+    return [*told, *_apply_logo(scope, section, folder)]
+
+
+def _apply_logo(scope: Scope, section: Section, folder: Path) -> list[str]:
+    """An empty or null `logo_file` takes the logo away; without the key it stays."""
+    if "logo_file" not in section.values:
+        return []
+    if not section.get("logo_file"):
+        return ["logo removed"] if logos.remove(scope, actor=OPERATOR) else []
+    content = files.content(section, "logo_file", folder, longest=images.LARGEST)
+    with located(section):
+        saved = logos.save(scope, content, actor=OPERATOR, field="logo_file")
+    return ["logo changed"] if saved else []
 
 
 def apply_sender(scope: Scope, section: Section, folder: Path) -> list[str]:
@@ -44,7 +57,6 @@ def apply_sender(scope: Scope, section: Section, folder: Path) -> list[str]:
 
 
 def _apply_sender(scope: Scope, section: Section, existing: Sender | None, folder: Path) -> bool:
-    _refuse_what_is_not_there(section)
     raw = _raw(section, folder)
     given = secrets.of_sender(section, folder)
     with located(section, _NAMES):
@@ -94,13 +106,3 @@ def _secret_change(
         binding.given(scope, given.refresh_token) == kept.given_token
     )
     return Keep() if given.secret in (None, kept.secret) and same_token else new
-
-
-def _refuse_what_is_not_there(section: Section) -> None:
-    problems = [
-        section.problem(key, "This version does not act on this key yet. Take it out.")
-        for key in NOT_YET
-        if key in section.values
-    ]
-    if problems:
-        raise Wrong(problems)

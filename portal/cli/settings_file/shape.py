@@ -25,16 +25,14 @@ _SWITCH = {
     "active",
 }
 _TEXTS = {"allowed_from", "kinds", "allowed_destinations", "scopes", "audience"}
-# In the contract of the file, but nothing acts on them yet: refused, so that nobody relies on them.
-NOT_YET = ("allowed_from",)
 _SENDER = (
     *("name", "display_name", "from_address", "reply_to", "envelope_sender", "server", "port"),
     *("encryption", "verify", "ca_file", "authentication", "username", "domain"),
     *("password_file", "password_env", "allow_clear_login", "ehlo_name", "connect_timeout"),
     *("command_timeout", "per_minute", "per_day", "connections", "messages_per_connection"),
     *("client_id", "client_secret_file", "client_secret_expires_at", "token_url", "scope"),
-    *("private_key_file", "refresh_token_file", "kinds", "priority", "active"),
-    *NOT_YET,
+    *("private_key_file", "refresh_token_file", "allowed_from", "kinds"),
+    *("priority", "active"),
 )
 _PERSON = ("email", "name", "password_file", "password_env", "language")
 
@@ -52,10 +50,12 @@ def _scalar(key: str) -> Shape:
 
 
 _SENDERS = Tables(_table(_SENDER, "name"))
+# In place of the name of an image: the file that holds it.
+_LOGO = "logo_file"
 _TOKENS = Tables(_table(("name", "scopes", "token_file"), "name", "scopes", "token_file"))
 _HOST = Table(
     {
-        "mail": _table(HOST_KEYS),
+        "mail": _table((*HOST_KEYS, _LOGO)),
         "allowed_destinations": Scalar.TEXTS,
         "senders": _SENDERS,
         "administrators": Tables(_table(_PERSON, "email")),
@@ -66,7 +66,7 @@ _ORGANIZATION = Table(
     {
         "slug": Scalar.TEXT,
         "name": Scalar.TEXT,
-        "mail": _table(ORGANIZATION_KEYS),
+        "mail": _table((*ORGANIZATION_KEYS, _LOGO)),
         "senders": _SENDERS,
         "members": Tables(_table((*_PERSON, "role"), "email", "role")),
         "routing": Tables(

@@ -8,6 +8,7 @@ from flask import abort
 from pydantic import Field
 from sqlalchemy import select
 
+from portal import kinds
 from portal.delivery.models import Delivery, Level, State
 from portal.extensions import db
 from portal.identity import organizations
@@ -101,6 +102,10 @@ def _filters(wanted: DeliveryQuery, organization: Organization | None) -> Filter
             raise Invalid.field("organization", f"There is no {wanted.organization} here.")
     elif organization is not None and wanted.organization not in (None, organization.slug):
         raise Invalid.field("organization", "The path says which organization this is.")
+    if wanted.kind is not None and wanted.kind not in kinds.BY_KEY:
+        raise Invalid.field("kind", f"There is no such kind. Known: {', '.join(kinds.BY_KEY)}.")
+    if wanted.since and wanted.until and wanted.until < wanted.since:
+        raise Invalid.field("to", "Give a time that is not before from.")
     values = wanted.model_dump(exclude={"limit", "after", "q", "organization"})
     return Filters(**values, text=wanted.q, organization_id=named.id if named else None)
 

@@ -1,6 +1,7 @@
 """Mail settings of the host or of an organization, and which sender is the default."""
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel
 
@@ -21,6 +22,8 @@ from portal.web.guard import requires
 class MailInput(Input):
     """Plain values; null inherits again. `enabled` is the host's; `mode`, `fallback` and what the
     host allows belong to an organization."""
+
+    refused: ClassVar[Mapping[str, str]] = {"logo": "A logo is an image: PUT /settings/logo."}
 
     enabled: bool | None = None
     mode: Literal["inherit", "own", "off"] | None = None

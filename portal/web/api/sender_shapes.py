@@ -21,7 +21,6 @@ _FOR_FILES = (
     "Files and environment variables belong to files that an operator applies. Give the secret "
     "itself as password, client_secret, private_key or refresh_token, a certificate as ca (PEM)."
 )
-_LATER = "This is not available yet; leave it out."
 _SHOWN_ONLY = "This is shown only. Give the secret as password, client_secret or private_key."
 _LONGEST_SECRET = 10_000
 
@@ -37,7 +36,6 @@ class SenderValuesInput(Input):
     refused: ClassVar[Mapping[str, str]] = {
         "_file": _FOR_FILES,
         "_env": _FOR_FILES,
-        "allowed_from": _LATER,
         "secret": "Give the secret as password, client_secret or private_key.",
         "secret_set": _SHOWN_ONLY,
     }
@@ -109,6 +107,7 @@ _DEFAULTS: dict[str, Any] = {
     "connections": 8,
     "priority": 100,
     "kinds": [],
+    "allowed_from": [],
 }
 
 
@@ -118,6 +117,7 @@ class SenderChange(SenderValuesInput):
     name: str | None = None
     priority: int | None = None
     kinds: list[str] | None = None
+    allowed_from: list[str] | None = None
     active: bool | None = None
 
 
@@ -170,6 +170,7 @@ class SenderShape(BaseModel):
     client_secret_expires_at: ShownTime | None
     priority: int
     kinds: list[str]
+    allowed_from: list[str]
     active: bool
     state: VersionState
     default: bool
@@ -185,6 +186,7 @@ class SenderShape(BaseModel):
             secret_set=version.secret_set_at is not None,
             priority=sender.priority,
             kinds=sender.kinds,
+            allowed_from=sender.allowed_from,
             active=version.state is VersionState.ACTIVE,
             state=version.state,
             default=default is not None and default.id == sender.id,

@@ -108,9 +108,11 @@ class AttemptShape(BaseModel):
 
     @classmethod
     def of(cls, shown: ShownAttempt) -> "AttemptShape":
-        same = cls.model_fields.keys() - {"server", "ip", "reply"}
+        same = cls.model_fields.keys() - {"server", "ip", "reply", "phase", "ms"}
         return cls(
             **{name: getattr(shown.attempt, name) for name in same},
+            phase=shown.phase,
+            ms=shown.ms,
             server=shown.route.server,
             ip=shown.route.ip,
             reply=shown.route.reply,

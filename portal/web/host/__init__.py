@@ -6,6 +6,7 @@ from portal.web.host import affected as affected
 from portal.web.host import api_tokens as api_tokens
 from portal.web.host import audit as audit
 from portal.web.host import delivery_engine as delivery_engine
+from portal.web.host import logo as logo
 from portal.web.host import mail_catcher as mail_catcher
 from portal.web.host import mail_settings as mail_settings
 from portal.web.host import organization_limits as organization_limits

@@ -2,6 +2,7 @@
 
 from portal.web.organization import api_tokens as api_tokens
 from portal.web.organization import audit as audit
+from portal.web.organization import logo as logo
 from portal.web.organization import mail_settings as mail_settings
 from portal.web.organization import members as members
 from portal.web.organization import overview as overview

@@ -61,10 +61,10 @@ REFUSED: dict[str, tuple[str, str, str]] = {
         "",
         "16: organizations[0].senders[0].password_file: Enter the password",
     ),
-    "a key that nothing acts on": (
+    "an allowed From that is none": (
         "ca_file:",
-        "allowed_from: [a@globex.test], ca_file:",
-        "17: organizations[0].senders[0].allowed_from: This version does not act on this key yet.",
+        "allowed_from: [a@globex.test, '@'], ca_file:",
+        "17: organizations[0].senders[0].allowed_from: '@' is neither an address nor a domain.",
     ),
     "an authentication without what it needs": (
         "authentication: password",

@@ -57,6 +57,7 @@ def raise_alert(settings: Settings) -> None:
         db.session.commit()
 
 
+@pytest.mark.fault(36)
 def test_the_mail_of_a_killed_worker_is_released_and_sent_once(
     settings: Settings, write: Write, tmp_path: Path
 ) -> None:

@@ -15,7 +15,8 @@ OAUTH2 = """
       - {name: m365, display_name: "Globex: mail", from_address: m@globex.test, server: smtp.office365.com,
          authentication: oauth2_client_credentials, client_id: portal, client_secret_file: client.pw,
          client_secret_expires_at: 2027-05-31, token_url: "https://login.test/t/token",
-         scope: "https://outlook.office.com/.default", kinds: [approval, alert.raised], priority: 5}
+         scope: "https://outlook.office.com/.default", kinds: [approval, alert.raised], priority: 5,
+         allowed_from: [alerts@globex.test, "@ops.globex.test"]}
       - {name: google, display_name: "off", from_address: g@globex.test, server: smtp.gmail.com,
          authentication: oauth2_service_account, client_id: p@project.test, private_key_file: google.key}
       - {name: "own & more", display_name: "12", from_address: r@globex.test, server: "2001:db8::25",

@@ -3,6 +3,7 @@
 import uuid
 from typing import Any
 
+import pytest
 from sqlalchemy import func, select
 
 from portal.audit.log import OPERATOR
@@ -34,6 +35,7 @@ def rows(model: Any) -> int:
     return db.session.scalar(select(func.count()).select_from(model)) or 0
 
 
+@pytest.mark.fault(52)
 def test_deleting_an_organization_cancels_its_mail_and_nobody_elses(
     acme: Organization, globex: Organization, cast: Cast, server: SmtpServer
 ) -> None:
@@ -50,6 +52,7 @@ def test_deleting_an_organization_cancels_its_mail_and_nobody_elses(
     assert [message.mail_from for message in server.messages] == ["no-reply@gatepost.test"]
 
 
+@pytest.mark.fault(52)
 def test_mail_of_a_deleted_organization_is_cancelled_although_the_event_is_late(
     globex: Organization, server: SmtpServer
 ) -> None:
@@ -71,6 +74,7 @@ def remove(organization: Organization, user_id: uuid.UUID) -> None:
     db.session.commit()
 
 
+@pytest.mark.fault(52)
 def test_removing_a_person_cancels_that_organizations_mail_to_them_alone(
     acme: Organization, globex: Organization, cast: Cast, server: SmtpServer
 ) -> None:
@@ -85,6 +89,7 @@ def test_removing_a_person_cancels_that_organizations_mail_to_them_alone(
     assert len(server.messages) == 2
 
 
+@pytest.mark.fault(52)
 def test_mail_to_a_person_removed_meanwhile_is_cancelled_in_the_hands_of_a_worker(
     acme: Organization, cast: Cast, server: SmtpServer
 ) -> None:
@@ -104,6 +109,7 @@ def request(acme: Organization, *approvers: str) -> tuple[Any, list[uuid.UUID]]:
     return requested.approval, ids
 
 
+@pytest.mark.fault(52)
 def test_a_decision_cancels_the_letters_that_still_ask(
     acme: Organization, server: SmtpServer
 ) -> None:
@@ -118,6 +124,7 @@ def test_a_decision_cancels_the_letters_that_still_ask(
     assert "approved" in str(told.message["Subject"]).lower()
 
 
+@pytest.mark.fault(52)
 def test_a_decision_stops_letters_that_a_worker_has_claimed(
     acme: Organization, server: SmtpServer
 ) -> None:

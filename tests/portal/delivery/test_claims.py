@@ -49,6 +49,7 @@ def fill(acme: Organization, globex: Organization, cast: Cast, ledger: Ledger) -
     ledger.note(enqueue(acme, *ours) + enqueue(globex, *map(ann, range(100))))
 
 
+@pytest.mark.fault(41)
 def test_two_worker_processes_send_each_of_200_letters_exactly_once(
     acme: Organization, globex: Organization, cast: Cast, ledger: Ledger, server: SmtpServer
 ) -> None:
@@ -61,6 +62,7 @@ def test_two_worker_processes_send_each_of_200_letters_exactly_once(
     ledger.check(server)
 
 
+@pytest.mark.fault(41)
 def test_two_worker_threads_send_each_of_200_letters_exactly_once(
     app: Flask,
     acme: Organization,

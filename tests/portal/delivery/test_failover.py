@@ -1,18 +1,22 @@
 """When a sender fails: another of the scope takes over, then the host where that is allowed."""
 
+from typing import Any
+
 import pytest
 from flask import Flask
 
 from portal.audit.log import OPERATOR, SYSTEM
-from portal.delivery import claims
+from portal.clock import utcnow
+from portal.delivery import claims, sweeping
 from portal.delivery.models import Delivery, Level, State
 from portal.extensions import db
 from portal.identity.models import Organization
+from portal.jobs import Event
 from portal.notifications import alerts, sender_health
 from portal.settings import changes, senders
 from portal.settings.scope import HOST, Scope
 from tests.cast import Cast
-from tests.delivering import deliver
+from tests.delivering import aim, allow, deliver, take_turns
 from tests.smtp_server import SmtpServer, reply
 
 
@@ -108,6 +112,7 @@ def test_the_host_stands_in_only_where_the_organization_asked_for_it(session: ob
         assert message["Reply-To"] == "main@globex.test"
 
 
+@pytest.mark.fault(17)
 def test_administrators_hear_once_of_a_failing_sender_and_once_of_its_recovery(
     session: object,
 ) -> None:
@@ -134,3 +139,49 @@ def test_administrators_hear_once_of_a_failing_sender_and_once_of_its_recovery(
         again = db.session.query(Delivery).filter_by(kind="mail.sender_recovered").all()
         assert {one.recipient for one in again} == {"carol@globex.test"}
         assert sender_health.tell() == 0
+
+
+def test_the_letters_tell_an_organization_the_coarse_cause_then_what_waited_and_how_long(
+    session: object,
+) -> None:
+    with SmtpServer() as server:
+        organization = globex({"main": server})
+    first = raise_one(organization)
+    work()  # nobody listens there any more
+    waited = [raise_one(organization) for _ in range(2)]
+    work()
+    main = senders.find(Scope.of(organization), "main")
+    assert main is not None
+    assert main.last_failure_cause == "connect_refused"
+    main.consecutive_failures = 2
+    db.session.commit()
+    sender_health.tell()
+    data = told("mail.sender_failing")
+    assert (data["cause"], data["waiting"]) == ("unreachable", 3)
+    assert "or this portal may not connect there" in data["reason"]
+
+    with SmtpServer() as server:
+        aim(Scope.of(organization), "main", server)
+        allow(server)
+        # As when the very same server is back: the change of settings let nothing go yet.
+        db.session.query(Event).delete()
+        main.consecutive_failures, main.next_probe_at = 2, utcnow()
+        db.session.commit()
+        sweeping.probe_paused_senders()
+        take_turns()
+        db.session.expire_all()
+        assert {one.state for one in (first, *waited)} == {State.ACCEPTED}
+        sender_health.tell()
+    data = told("mail.sender_recovered")
+    assert data["waiting"] == 2, "beside the one that proved it"
+    assert data["waiting_since_at"] == waited[0].created_at.isoformat()
+    assert data["since_at"] < data["works_since_at"]
+    assert data["lasted"] >= 0
+    assert (main.waited, main.waited_since_at) == (None, None)
+
+
+def told(kind: str) -> Any:
+    """What the newest mail of the kind says."""
+    found = db.session.query(Delivery).filter_by(kind=kind).order_by(Delivery.id.desc()).first()
+    assert found is not None
+    return found.payload.data

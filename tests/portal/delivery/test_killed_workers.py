@@ -2,10 +2,9 @@
 
 import os
 import signal
-from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, select, text
+from sqlalchemy import select, text
 
 from portal.config import Config
 from portal.delivery import claims, recovering
@@ -13,6 +12,7 @@ from portal.delivery.models import AttemptOutcome, State, Worker
 from portal.delivery.outbox import Addressee
 from portal.extensions import db
 from portal.identity.models import Organization
+from tests.database_lock import Lock
 from tests.delivering import (
     TEST_MAIL,
     Gate,
@@ -42,6 +42,7 @@ def ann(number: int = 0) -> Addressee:
     return Addressee(f"ann{number}@x.test")
 
 
+@pytest.mark.fault(35)
 def test_mail_killed_before_its_connection_goes_out_once(
     globex: Organization, ledger: Ledger, server: SmtpServer
 ) -> None:
@@ -67,26 +68,7 @@ def test_mail_killed_before_its_connection_goes_out_once(
     ledger.check(server)
 
 
-class Lock:
-    """Lets nobody write to the database, from another connection: a commit waits."""
-
-    def __init__(self, config: Config) -> None:
-        self._engine = create_engine(config.database_url, isolation_level="AUTOCOMMIT")
-        self._connection = self._engine.connect()
-        self._is_sqlite = config.is_sqlite
-
-    def __call__(self, _: Any) -> None:
-        begin = "BEGIN IMMEDIATE" if self._is_sqlite else "BEGIN"
-        self._connection.execute(text(begin))
-        if not self._is_sqlite:
-            self._connection.execute(text("LOCK TABLE deliveries IN ACCESS EXCLUSIVE MODE"))
-
-    def release(self) -> None:
-        self._connection.execute(text("ROLLBACK"))
-        self._connection.close()
-        self._engine.dispose()
-
-
+@pytest.mark.fault(37)
 def test_a_kill_between_acceptance_and_commit_costs_one_marked_copy(
     globex: Organization, ledger: Ledger, server: SmtpServer, config: Config
 ) -> None:
@@ -111,6 +93,7 @@ def test_a_kill_between_acceptance_and_commit_costs_one_marked_copy(
     ledger.check(server)
 
 
+@pytest.mark.fault(37)
 def test_a_kill_between_acceptance_and_commit_leaves_other_kinds_to_a_person(
     globex: Organization, ledger: Ledger, server: SmtpServer
 ) -> None:
@@ -139,6 +122,7 @@ def test_a_second_unknown_is_not_followed_by_a_third_copy(
     assert outcomes(one) == ["unknown", "unknown"]
 
 
+@pytest.mark.fault(38)
 def test_a_kill_after_the_commit_costs_nothing(
     globex: Organization, ledger: Ledger, server: SmtpServer
 ) -> None:
@@ -153,6 +137,7 @@ def test_a_kill_after_the_commit_costs_nothing(
     ledger.check(server)
 
 
+@pytest.mark.fault(39)
 def test_a_worker_told_to_end_finishes_its_mail_and_gives_back_the_rest(
     globex: Organization, ledger: Ledger, server: SmtpServer
 ) -> None:
@@ -175,6 +160,7 @@ def test_a_worker_told_to_end_finishes_its_mail_and_gives_back_the_rest(
     ledger.check(server)
 
 
+@pytest.mark.fault(40)
 def test_a_worker_that_slept_past_its_lease_starts_no_final_dot(
     globex: Organization, ledger: Ledger, server: SmtpServer
 ) -> None:
@@ -199,6 +185,7 @@ def test_a_worker_that_slept_past_its_lease_starts_no_final_dot(
     ledger.check(server)
 
 
+@pytest.mark.fault(40)
 def test_the_answer_to_a_worker_that_slept_past_its_lease_is_noted_and_overwrites_nothing(
     globex: Organization, ledger: Ledger, server: SmtpServer
 ) -> None:

@@ -47,6 +47,7 @@ def sender_of(organization: Organization) -> Sender:
     return found
 
 
+@pytest.mark.fault(17, 51)
 def test_a_refused_login_is_tried_once_and_burns_nothing_of_any_mail(
     globex: Organization, ledger: Ledger
 ) -> None:
@@ -86,6 +87,7 @@ ROUTE_FAULTS = [
 ]
 
 
+@pytest.mark.fault(10, 20, 50)
 @pytest.mark.parametrize(("script", "cause"), ROUTE_FAULTS)
 def test_a_fault_of_the_route_holds_its_mail_until_a_probe_finds_it_repaired(
     globex: Organization,

@@ -17,7 +17,6 @@ from portal.delivery.outbox import Addressee
 from portal.extensions import db
 from portal.identity.models import Organization
 from portal.settings.scope import Scope
-from tests import smtp_certificates
 from tests.cast import Cast
 from tests.delivering import Gate, aim, allow, deliver, enqueue, outcomes, record, take_turns
 from tests.smtp_server import SmtpServer, drop, reply, then
@@ -113,6 +112,7 @@ def test_mail_of_one_organization_shares_a_session_and_each_attempt_has_its_own_
     assert {record(one).ip for one in ids} == {"127.0.0.1"}
 
 
+@pytest.mark.fault(31, 34)
 @pytest.mark.parametrize("phase", ["mail", "dot"])
 def test_a_session_that_died_between_two_mails_is_replaced_and_burns_nothing(
     globex: Organization, server: SmtpServer, phase: str
@@ -127,6 +127,7 @@ def test_a_session_that_died_between_two_mails_is_replaced_and_burns_nothing(
     assert len(server.messages) == 2
 
 
+@pytest.mark.fault(51)
 def test_a_changed_sender_gets_a_session_of_its_own(
     globex: Organization, server: SmtpServer
 ) -> None:
@@ -175,46 +176,7 @@ def test_mail_goes_encrypted_and_logged_in_and_the_attempt_says_so(
     assert PASSWORD not in json.dumps(record(one).attempts[0].phases)
 
 
-@pytest.mark.parametrize(
-    ("certificate", "cause"),
-    [("expired", "tls_expired"), ("wrong_name", "tls_wrong_name")],
-)
-def test_a_bad_certificate_gets_no_byte_of_the_login_and_holds_the_mail(
-    globex: Organization, certificate: str, cause: str
-) -> None:
-    bad = getattr(smtp_certificates, certificate)()
-    with SmtpServer(tls="starttls", auth={"globex": PASSWORD}, certificate=bad) as server:
-        allow(server)
-        aim(
-            Scope.of(globex),
-            "main",
-            server,
-            secret=PASSWORD,
-            encryption="starttls",
-            ca=server.ca,
-            **LOGIN,
-        )
-        (one,) = enqueue(globex, ANN)
-        take_turns()
-    assert server.auth_bytes == 0
-    assert (record(one).state, record(one).reason) == (State.HELD, "sender_failing")
-    assert record(one).attempts[0].cause == cause
-
-
-def test_a_missing_starttls_gets_no_byte_of_the_login_and_holds_the_mail(
-    globex: Organization, server: SmtpServer
-) -> None:
-    with SmtpServer(auth={"globex": PASSWORD}) as plain:
-        allow(plain)
-        aim(Scope.of(globex), "main", plain, secret=PASSWORD, encryption="starttls", **LOGIN)
-        (one,) = enqueue(globex, ANN)
-        take_turns()
-    assert plain.auth_bytes == 0
-    assert plain.messages == []
-    assert (record(one).state, record(one).reason) == (State.HELD, "sender_failing")
-    assert record(one).attempts[0].cause == "starttls_missing"
-
-
+@pytest.mark.fault(2)
 def test_an_organizations_sender_to_a_forbidden_address_connects_nowhere(
     globex: Organization, server: SmtpServer
 ) -> None:
@@ -227,6 +189,7 @@ def test_an_organizations_sender_to_a_forbidden_address_connects_nowhere(
     assert record(one).ip is None
 
 
+@pytest.mark.fault(47)
 def test_a_letter_that_breaks_counts_its_attempt_fails_and_lets_the_others_go(
     globex: Organization, server: SmtpServer
 ) -> None:
@@ -244,6 +207,7 @@ def test_a_letter_that_breaks_counts_its_attempt_fails_and_lets_the_others_go(
     assert len(server.messages) == 1
 
 
+@pytest.mark.fault(47)
 def test_an_address_that_no_header_can_hold_fails_alone(
     globex: Organization, server: SmtpServer
 ) -> None:

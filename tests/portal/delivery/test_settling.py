@@ -70,6 +70,7 @@ FINAL = [
 ]
 
 
+@pytest.mark.fault(21, 23, 26, 30)
 @pytest.mark.parametrize(("script", "cause", "phase", "code", "enhanced"), FINAL)
 def test_a_final_refusal_of_mail_or_recipient_fails_that_mail_alone(
     globex: Organization,
@@ -113,6 +114,7 @@ LATER = [
 ]
 
 
+@pytest.mark.fault(9, 19, 22, 26, 30)
 @pytest.mark.parametrize(("script", "cause", "code"), LATER)
 def test_a_temporary_refusal_defers_and_the_next_try_is_accepted(
     globex: Organization,
@@ -154,6 +156,7 @@ def test_a_loss_in_the_middle_of_the_content_is_no_riddle(
     ledger.check(server)
 
 
+@pytest.mark.fault(22)
 @pytest.mark.parametrize("code", [450, 451])
 def test_a_greylisted_recipient_is_tried_again_after_five_minutes_at_the_earliest(
     globex: Organization, server: SmtpServer, code: int
@@ -176,6 +179,7 @@ def test_an_alert_refused_for_now_is_tried_again_within_a_minute(
     assert again and again <= utcnow() + timedelta(minutes=1)
 
 
+@pytest.mark.fault(55)
 def test_mail_whose_next_try_would_come_too_late_expires(
     globex: Organization, server: SmtpServer
 ) -> None:
@@ -186,6 +190,7 @@ def test_mail_whose_next_try_would_come_too_late_expires(
     assert db.session.get(DeliverySecret, one) is None
 
 
+@pytest.mark.fault(28)
 def test_an_alert_whose_answer_was_lost_goes_out_once_more_and_is_marked(
     globex: Organization, ledger: Ledger, server: SmtpServer
 ) -> None:
@@ -201,6 +206,7 @@ def test_an_alert_whose_answer_was_lost_goes_out_once_more_and_is_marked(
     ledger.check(server)
 
 
+@pytest.mark.fault(28)
 def test_a_copy_that_arrived_although_its_answer_was_lost_is_explained(
     globex: Organization, ledger: Ledger, server: SmtpServer
 ) -> None:
@@ -216,6 +222,7 @@ def test_a_copy_that_arrived_although_its_answer_was_lost_is_explained(
     ledger.check(server)
 
 
+@pytest.mark.fault(28)
 def test_an_alert_whose_answer_was_lost_twice_is_not_sent_a_third_time(
     globex: Organization, ledger: Ledger, server: SmtpServer
 ) -> None:
@@ -231,6 +238,7 @@ def test_an_alert_whose_answer_was_lost_twice_is_not_sent_a_third_time(
     ledger.check(server)
 
 
+@pytest.mark.fault(28)
 def test_a_test_mail_whose_answer_was_lost_stays_unknown(
     globex: Organization, ledger: Ledger, server: SmtpServer
 ) -> None:
@@ -245,6 +253,7 @@ def test_a_test_mail_whose_answer_was_lost_stays_unknown(
     ledger.check(server)
 
 
+@pytest.mark.fault(31)
 @pytest.mark.parametrize("quit_", [drop(), reply("421 4.3.2 too late"), reply("554 no")])
 def test_a_failing_quit_is_no_failure(
     globex: Organization, ledger: Ledger, server: SmtpServer, quit_: Any
@@ -258,6 +267,7 @@ def test_a_failing_quit_is_no_failure(
     ledger.check(server)
 
 
+@pytest.mark.fault(33)
 def test_acceptance_followed_by_junk_is_acceptance_and_the_session_is_left(
     globex: Organization, ledger: Ledger, server: SmtpServer
 ) -> None:
@@ -272,6 +282,7 @@ def test_acceptance_followed_by_junk_is_acceptance_and_the_session_is_left(
     ledger.check(server)
 
 
+@pytest.mark.fault(56)
 @pytest.mark.parametrize("commit_went_through", [False, True])
 def test_an_answer_that_cannot_be_stored_at_first_is_kept_and_stored(
     globex: Organization,

@@ -1,5 +1,6 @@
 import json
 import ssl
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -130,7 +131,26 @@ def test_a_name_that_is_not_found_fails_at_the_look_up() -> None:
     assert said(report) == "The server name could not be found."
     assert steps_of(report) == {"dns": False} | dict.fromkeys(CHECKED[1:])
     assert report.failure
-    assert [repair.preset_for for repair in report.failure.repairs] == [USER]
+    assert report.failure.repairs == ()
+
+
+def test_a_name_that_is_not_found_offers_the_whole_preset_of_the_address() -> None:
+    with SmtpServer() as server:
+        bundle = replace(bundle_for(server), from_address="ann@qq.com")
+    guard = FixedGuard(problem=NameNotFound("smtp.qq.test", temporary=False))
+    told = check(replace(bundle, server="smtp.qq.test"), guard=guard).as_json()
+    right = check(replace(bundle, server="smtp.qq.com"), guard=guard).as_json()
+
+    assert told["failure"]["repairs"] == [
+        {
+            "label": "Use the preset of QQ Mail QQ邮箱",
+            "server": "smtp.qq.com",
+            "encryption": "tls",
+            "port": 465,
+            "preset_for": "ann@qq.com",
+        }
+    ]
+    assert right["failure"]["repairs"] == []
 
 
 def test_a_closed_port_fails_at_the_connection() -> None:

@@ -120,6 +120,7 @@ def resumed(globex: Organization) -> None:
     db.session.commit()
 
 
+@pytest.mark.fault(52)
 @pytest.mark.parametrize(
     ("stop", "reason", "go_on", "sender"),
     [
@@ -179,6 +180,7 @@ def test_a_change_of_one_organization_wakes_no_held_mail_of_another(
     assert state_of(held) == ("held", "host_mail_off")
 
 
+@pytest.mark.fault(55)
 def test_held_mail_expires_in_its_time_with_its_links(globex: Organization) -> None:
     settings(Scope.of(globex), default_sender=None)
     (old,) = enqueue(globex, Addressee("ann@x.test", secrets={"link": "https://x.test"}))
@@ -192,6 +194,7 @@ def test_held_mail_expires_in_its_time_with_its_links(globex: Organization) -> N
     assert rows(DeliverySecret) == 0
 
 
+@pytest.mark.fault(55)
 def test_queued_mail_that_outlived_its_time_is_not_sent(
     globex: Organization, server: SmtpServer
 ) -> None:

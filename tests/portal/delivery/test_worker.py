@@ -71,6 +71,7 @@ def test_a_worker_notes_its_life_and_its_end(app: Flask, globex: Organization) -
     assert row.started_at <= row.heartbeat_at <= row.stopped_at
 
 
+@pytest.mark.fault(6, 49)
 @pytest.mark.parametrize("phase", ["greeting", "data", "dot"])
 def test_a_server_that_hangs_holds_up_no_other_organization(
     app: Flask, acme: Organization, globex: Organization, cast: Cast, server: SmtpServer, phase: str
@@ -106,6 +107,7 @@ def test_a_paused_sender_holds_up_no_other_organization(
     ledger.check(dead, other)
 
 
+@pytest.mark.fault(44)
 def test_a_database_that_goes_away_at_the_mark_of_a_final_dot_costs_no_mail(
     app: Flask,
     globex: Organization,
@@ -228,6 +230,7 @@ def test_security_mail_overtakes_a_backlog_of_another_kind(
 _unfinished = Delivery.state != State.ACCEPTED
 
 
+@pytest.mark.fault(33)
 def test_a_server_that_talks_behind_its_354_stops_no_worker(
     app: Flask, acme: Organization, globex: Organization, cast: Cast, ledger: Ledger
 ) -> None:

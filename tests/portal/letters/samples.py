@@ -39,7 +39,7 @@ _SENDER = {
     "sender_name": "main",
     "server": "smtp.exmail.qq.com:465",
     "since_at": "2026-11-20T01:12:00Z",
-    "waiting": "118",
+    "waiting": 118,
     "sender_url": "https://portal.globex.test/organizations/globex/senders",
 }
 DATA: dict[str, dict[str, Any]] = {
@@ -82,8 +82,14 @@ DATA: dict[str, dict[str, Any]] = {
     | {
         "reason": "The server refuses this user name or password.",
         "cure": "Make a new authorization code, enter it, test, save.",
+        "cause": "auth_refused",
     },
-    "mail.sender_recovered": _SENDER,
+    "mail.sender_recovered": _SENDER
+    | {
+        "waiting_since_at": "2026-11-20T01:13:00Z",
+        "works_since_at": "2026-11-20T04:19:00Z",
+        "lasted": 11_220,
+    },
     "mail.credential_expiring": _SENDER
     | {
         "credential": "client_secret",

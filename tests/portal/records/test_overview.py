@@ -11,11 +11,12 @@ from sqlalchemy.orm import Session, scoped_session
 
 from portal.audit.log import OPERATOR
 from portal.clock import utcnow
+from portal.delivery import counting
 from portal.delivery.models import Delivery, State, Worker
 from portal.extensions import db
 from portal.identity import organizations
 from portal.kinds import Priority
-from portal.records import counting, overview, queue
+from portal.records import overview, queue
 from portal.settings import changes
 from portal.settings.effective import default_sender
 from portal.settings.scope import HOST, Scope

@@ -147,17 +147,27 @@ def test_an_attempt_by_the_hosts_server_stays_hidden_after_a_change_of_sender(
     assert attempts.shown(delivery, at_host=True)[1].route.server == "relay.host.test"
 
 
-@pytest.mark.parametrize("cause", ["forbidden_destination", "connect_refused", "connect_timeout"])
+@pytest.mark.parametrize(
+    ("cause", "phase", "told_cause"),
+    [
+        ("forbidden_destination", "policy", "unreachable"),
+        ("connect_refused", "connect", "unreachable"),
+        ("connect_timeout", "connect", "unreachable"),
+        ("forbidden_destination", "auth", "token_unavailable"),
+        ("token_unavailable", "auth", "token_unavailable"),
+    ],
+)
 def test_an_organization_is_told_one_cause_for_what_cannot_be_reached(
-    session: Open, cast: Cast, cause: str
+    session: Open, cast: Cast, cause: str, phase: str, told_cause: str
 ) -> None:
     delivery = told(cast.globex, "Disk full")[0]
     delivery.level, delivery.server = Level.ORGANIZATION, "127.0.0.1"
-    phases = [{"phase": "connect", "ok": False, "ms": 3}]
-    attempt(delivery, cause=cause, phases=phases, reply="10.0.0.7 refused")
+    phases = [{"phase": phase, "ok": False, "ms": 3}]
+    attempt(delivery, cause=cause, phase=phase, ms=3, phases=phases, reply="10.0.0.7 refused")
     session.refresh(delivery)
     (shown,) = attempts.shown(delivery, at_host=False)
-    assert (shown.cause, list(shown.phases), shown.route.reply) == ("unreachable", [], None)
+    assert (shown.cause, list(shown.phases), shown.route.reply) == (told_cause, [], None)
+    assert (shown.phase, shown.ms) == (None, None)
     (full,) = attempts.shown(delivery, at_host=True)
     assert (full.cause, full.phases) == (cause, phases)
 

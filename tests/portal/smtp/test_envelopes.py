@@ -9,6 +9,7 @@ from tests.smtp_client import USER
 from tests.smtp_server import SmtpServer, drop, reply
 
 
+@pytest.mark.fault(24)
 @PIPELINING_OR_NOT
 def test_each_recipient_has_its_own_outcome(extensions):
     script = {
@@ -25,6 +26,7 @@ def test_each_recipient_has_its_own_outcome(extensions):
     assert seen(refused) == ("refused", Phase.RCPT, Cause.RECIPIENT_REFUSED)
 
 
+@pytest.mark.fault(25)
 @PIPELINING_OR_NOT
 def test_recipients_beyond_the_limit_go_in_the_next_transaction(extensions):
     people = tuple(f"u{number}@globex.test" for number in range(250))

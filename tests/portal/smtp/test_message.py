@@ -3,6 +3,7 @@ from datetime import timedelta, timezone
 
 import pytest
 
+from portal.smtp.body import InlineImage
 from portal.smtp.message import UnsafeMessage, make_message_id
 from tests.portal.smtp.mails import (
     DATE,
@@ -196,6 +197,43 @@ def test_an_odd_message_id_is_refused(message_id: str) -> None:
         build(message_id=message_id)
     with pytest.raises(UnsafeMessage):
         build(references=("<1@a>", message_id))
+
+
+def test_an_image_lies_with_the_html_that_shows_it() -> None:
+    image = InlineImage("logo.1f@gatepost", "png", bytes(range(256)) * 20)
+    mail = parsed(build(html='<img src="cid:logo.1f@gatepost">\n', images=(image,)))
+
+    assert [part.get_content_type() for part in mail.walk()] == [
+        "multipart/alternative",
+        "text/plain",
+        "multipart/related",
+        "text/html",
+        "image/png",
+    ]
+    related = mail.get_payload(1)
+    shown = list(related.iter_parts())[1]
+    assert related.get_param("type") == "text/html"
+    assert shown["Content-ID"] == "<logo.1f@gatepost>"
+    assert shown.get_content_disposition() == "inline"
+    assert shown.get_content() == image.content
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        InlineImage("logo@gatepost", "svg+xml", b"x"),
+        InlineImage("logo>\r\nTo: <eve@evil.example", "png", b"x"),
+        InlineImage("logo", "png", b"x"),
+    ],
+)
+def test_an_image_of_another_type_or_name_is_refused(image: InlineImage) -> None:
+    with pytest.raises(UnsafeMessage):
+        build(images=(image,))
+
+
+def test_a_letter_without_html_carries_no_image() -> None:
+    mail = parsed(build(html=None, images=(InlineImage("a@b", "png", b"x"),)))
+    assert mail.get_content_type() == "text/plain"
 
 
 def test_many_references_are_folded() -> None:

@@ -158,6 +158,7 @@ def test_every_state_has_its_own_words() -> None:
     assert set(Phase) <= set(words.PHASES)
     assert set(Level) <= set(words.LEVELS)
     assert set(Encryption) <= set(words.ENCRYPTIONS)
+    assert set(kinds.Category) <= set(words.CATEGORIES)
 
 
 def test_every_reason_has_plain_words() -> None:
@@ -168,6 +169,23 @@ def test_every_kind_is_named_as_in_the_registry(app: Flask) -> None:
     with app.test_request_context():
         named = {key: words.kind_name(key) for key in kinds.BY_KEY}
     assert named == {key: kind.name for key, kind in kinds.BY_KEY.items()}
+
+
+@pytest.mark.parametrize(
+    ("code", "enhanced", "reply", "said"),
+    [
+        (550, "5.1.1", "5.1.1 no such user", "550 5.1.1 no such user"),
+        (550, "5.1.1", "550 5.1.1 no such user", "550 5.1.1 no such user"),
+        (550, "5.1.1", "no such user", "550 5.1.1 no such user"),
+        (450, None, "450 busy", "450 busy"),
+        (421, None, None, "421"),
+        (None, None, None, ""),
+    ],
+)
+def test_an_answer_of_a_server_holds_each_code_once(
+    code: int | None, enhanced: str | None, reply: str | None, said: str
+) -> None:
+    assert words.server_said(code, enhanced, reply) == said
 
 
 def test_an_unknown_slug_is_shown_as_words(app: Flask) -> None:

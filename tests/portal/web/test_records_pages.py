@@ -1,7 +1,7 @@
 """Pages of sending records: who sees whose, filters in the address, one record, its letter."""
 
 import uuid
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from flask import Flask
@@ -91,7 +91,9 @@ def test_the_host_sees_all_of_them_and_narrows_by_organization(
     assert len(subjects(page)) == 2 and "Globex" in page.text
     page = visit.open("/host/records?organization=globex")
     assert ["Of Globex" in one for one in subjects(page)] == [True]
-    assert subjects(visit.open("/host/records?organization=nobody")) == []
+    page = visit.open("/host/records?organization=nobody", status=422)
+    assert page.errors == ["Organization: There is no such organization; choose one."]
+    assert subjects(page) == []
 
 
 def test_filters_stand_in_the_address_and_each_can_be_removed(
@@ -112,18 +114,31 @@ def test_filters_stand_in_the_address_and_each_can_be_removed(
 
 
 @pytest.mark.parametrize(
-    "query",
+    ("query", "problems"),
     [
-        "state=nonsense&from=31.12.2026&level=x&before=1&after=2&notification=3",
-        "q=%00%0d%0a&from=9999-12-31&to=0001-01-01",
-        f"q={'x' * 5000}",
+        (
+            "state=nonsense&from=31.12.2026&level=x&kind=y&notification=3&before=1&after=2",
+            ["State", "Kind", "Level", "From day", "Notification"],
+        ),
+        ("q=%00%0d%0a&from=9999-12-31&to=0001-01-01", ["To day"]),
+        (f"q={'x' * 5000}", []),
     ],
 )
-def test_an_address_that_makes_no_sense_is_a_page_all_the_same(
-    visit: Browser, cast: Cast, query: str
+def test_a_filter_that_makes_no_sense_is_named_and_stays(
+    app: Flask, visit: Browser, cast: Cast, query: str, problems: list[str]
 ) -> None:
+    made(app, cast.acme, "Disk full")
     visit.sign_in(cast.alice)
-    visit.open(f"/organizations/acme/records?{query}")
+    page = visit.open(f"/organizations/acme/records?{query}", status=422 if problems else 200)
+    links = page.root.query(".gp-error-summary li a")
+    assert [text_of(link).partition(":")[0] for link in links] == problems
+    for link in links:
+        field = page.root.query(link.attrs["href"] or "")[0]
+        given = parse_qs(query)[field.attrs["name"] or ""][0]
+        chosen = field.query("option[selected]")
+        assert (chosen[0] if chosen else field).attrs["value"] == given
+        assert field.attrs["aria-invalid"] == "true"
+    assert subjects(page) == []
 
 
 def test_the_pages_lead_on_and_back(app: Flask, visit: Browser, cast: Cast) -> None:

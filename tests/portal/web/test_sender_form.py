@@ -197,6 +197,13 @@ def test_a_repair_changes_the_form_and_asks_for_the_stored_password(
         assert any("Enter the password again" in error for error in page.errors)
         assert server.connections == 0
 
+        form.data["repair"] = "tls:465:ann@qq.com"
+        page = visit.send(f"{path}/edit", form.data, status=422)
+        filled = [page.form("check").value(key) for key in ("server", "port", "encryption")]
+        assert filled == ["smtp.qq.com", "465", "tls"]
+        assert "Filled in for QQ Mail QQ邮箱, not saved yet." in page.text
+        assert any("Enter the password again" in error for error in page.errors)
+
 
 @pytest.mark.parametrize(
     ("before", "after", "port", "kept"),
@@ -367,24 +374,3 @@ def test_the_password_stands_in_no_table_in_clear(app: Flask, visit: Browser, ca
         changes = [entry.changes for entry in db.session.scalars(select(AuditEntry))]
     assert not [row for row in rows if CANARY.strip() in row]
     assert any(change.get("secret") == {"after": "set"} for change in changes)
-
-
-def test_kinds_that_a_sender_carries_are_ticked_on_its_page_and_can_all_be_unticked(
-    app: Flask, visit: Browser, cast: Cast
-) -> None:
-    with login_server() as server:
-        path = store(app, cast.globex, typed_for(server), CANARY) + "/edit"
-    visit.sign_in(cast.carol)
-    visit.open(path).submit({"kinds": ["alert", "approval.requested"]}, button="Save sender")
-    assert kinds_of(app, cast) == ["alert", "approval.requested"]
-    visit.open(path).submit({"display_name": "Other"}, button="Save sender")
-    assert kinds_of(app, cast) == ["alert", "approval.requested"]
-    visit.open(path).submit({"kinds": []}, button="Save sender")
-    assert kinds_of(app, cast) == []
-
-
-def kinds_of(app: Flask, cast: Cast) -> list[str]:
-    with app.app_context():
-        sender = found(cast.globex, "new")
-        assert sender is not None
-        return sender.kinds

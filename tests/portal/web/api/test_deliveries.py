@@ -142,6 +142,8 @@ def test_another_organizations_record_looks_absent(acme: System, globex: System)
         ("notification_id=x", "/notification_id"),
         ("from=yesterday", "/from"),
         ("to=2020-13-01", "/to"),
+        ("from=2026-11-02&to=2026-11-01", "/to"),
+        ("kind=alert.rised", "/kind"),
         ("recipent=a@b.test", "/recipent"),
         ("q=a%00b", "/q"),
         ("q=a&q=b", "/q"),

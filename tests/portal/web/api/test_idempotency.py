@@ -24,6 +24,7 @@ def count(app: Flask, model: type) -> int:
         return db.session.scalar(select(func.count()).select_from(model)) or 0
 
 
+@pytest.mark.fault(54)
 def test_the_same_key_and_body_get_the_first_answer(app: Flask, acme: System) -> None:
     first = acme.post("/alerts", ALERT, key="one")
     second = acme.post("/alerts", dict(reversed(ALERT.items())), key="one")
@@ -79,6 +80,7 @@ def test_a_key_that_cannot_be_kept_is_refused(acme: System, key: str) -> None:
     refused(acme.post("/alerts", ALERT, key=key), 400)
 
 
+@pytest.mark.fault(54)
 def test_twenty_twins_make_one_alert(app: Flask, acme: System) -> None:
     together = threading.Barrier(20)
 

@@ -13,9 +13,17 @@ from tests.portal.web.api.calling import ALERT, System, done, refused
 
 ORGANIZATION_KEYS = {
     "mode", "title_prefix", "display_name", "reply_to", "language", "footer",
-    "accent_color", "default_sender",
+    "accent_color", "logo", "default_sender",
     "fallback", "retention_days", "daily_cap", "own_senders_allowed", "fallback_allowed",
 }  # fmt: skip
+
+
+_SENDER = {
+    "name": "draft",
+    "display_name": "Globex",
+    "from_address": "news@globex.test",
+    "server": "smtp.globex.test",
+}
 
 
 def value(system: System, key: str, path: str = "/settings/mail") -> Any:
@@ -108,3 +116,19 @@ def test_the_default_sender_is_chosen_by_name(globex: System) -> None:
     assert "/name" in refused(globex.call("PUT", path, {"name": "platform"}))
     assert "/name" in refused(globex.call("PUT", path, {"name": None}))
     assert "/name" in refused(globex.call("PUT", path, {}))
+
+
+def test_a_sender_that_cannot_send_becomes_the_default_by_a_host_token_only(
+    host: System, globex: System
+) -> None:
+    path, draft = "/settings/default-sender", {"name": "draft"}
+    done(globex.post("/senders", _SENDER), 201)
+    assert "not active" in refused(globex.call("PUT", path, draft))["/name"]
+    changed = globex.patch("/settings/mail", {"default_sender": "draft"})
+    assert "not active" in refused(changed)["/default_sender"]
+    assert value(globex, "default_sender")["value"] == "main"
+
+    done(host.call("PUT", f"/organizations/globex{path}", draft))
+    assert value(globex, "default_sender")["value"] == "draft"
+    # What stands already is not judged again.
+    done(globex.patch("/settings/mail", {"default_sender": "draft", "footer": "Globex"}))

@@ -38,6 +38,7 @@ KEYS = {
     "allow_clear_login", "ehlo_name", "connect_timeout", "command_timeout", "per_minute",
     "per_day", "connections", "messages_per_connection", "priority", "active", "state", "default",
     "health", "client_id", "token_url", "scope", "client_secret_expires_at", "kinds",
+    "allowed_from",
 }  # fmt: skip
 
 
@@ -73,7 +74,8 @@ def test_a_new_sender_is_a_draft_and_never_shows_its_secret(acme: System) -> Non
         ({"authentication": "oauth2_refresh_token"}, "/client_id", "client id"),
         ({"authentication": "oauth2_refresh_token"}, "/token_url", "token URL"),
         ({"kinds": ["alarm"]}, "/kinds", "Known: security, alert"),
-        ({"allowed_from": ["a@acme.test"]}, "/allowed_from", "not available"),
+        ({"allowed_from": ["a@acme.test", "a b"]}, "/allowed_from", "'a b' is neither"),
+        ({"allowed_from": "a@acme.test"}, "/allowed_from", "list"),
         ({"password": None}, "/password", "Enter the password"),
         ({"password": 7}, "/password", "text"),
         ({"password": "x" * 20_000}, "/password", "too long"),

@@ -19,6 +19,11 @@ class Count:
     number: int
     is_more: bool = False
 
+    @property
+    def up_to_more(self) -> int:
+        """As one number, for storing: one above MOST stands for more than that."""
+        return MOST + 1 if self.is_more else self.number
+
     def __add__(self, other: "Count") -> "Count":
         return Count(self.number + other.number, self.is_more or other.is_more)
 

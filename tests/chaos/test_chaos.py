@@ -1,0 +1,17 @@
+"""The short form of `make chaos`."""
+
+from pathlib import Path
+
+from flask import Flask
+
+from tests.chaos.campaign import Plan, run
+
+
+def test_workers_are_killed_and_connections_dropped_and_every_promise_is_kept(
+    app: Flask, tmp_path: Path
+) -> None:
+    plan = Plan(mails=300, kills=2, drops=6, workers=2, silent=0.0, in_a_hurry=True)
+    outcome = run(app, tmp_path, plan)
+    assert outcome.wrong == ()
+    assert outcome.verdict.promised == 300
+    assert len(outcome.faults.strikes) == 2
