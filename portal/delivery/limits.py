@@ -22,7 +22,7 @@ from portal.extensions import db
 from portal.kinds import Kind
 from portal.settings.effective import Origin, Resolved
 
-DAILY_CAP = "daily_cap"
+DAILY_CAP = "organization_cap"
 RECIPIENT_CAP = "recipient_cap"
 RATE = "rate_limit"
 # So much of one organization goes to one recipient in an hour by the host's sender, which carries

@@ -151,7 +151,8 @@ REASONS: Mapping[str, str] = {
     "failover": _l("Another sender takes over"),
     "recovered": _l("Taken back from a process that stopped"),
     "worker_lost": _l("The process stopped after the final dot; it may have arrived"),
-    "parked": _l("Set aside: it stopped a worker three times"),
+    "rate_limit": _l("The sender handed over as much as it may; mail waits for its turn"),
+    "parked": _l("Set aside: its letter stopped a worker again and again"),
     # On the way to the server.
     "name_not_found": _l("The server name could not be found"),
     "name_lookup_failed": _l("The server name could not be looked up just now"),
