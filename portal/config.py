@@ -27,6 +27,8 @@ _NAMES = (
     "metrics_token",
     "log_format",
 )
+# Handed from `portal demo` to its processes.
+_OF_THE_DEMO = ("mail_catcher", "mail_catcher_at")
 
 
 class ConfigError(Exception):
@@ -39,7 +41,8 @@ class Config:
 
     `encryption_keys` maps key id to 32 bytes, first one encrypts; empty: they lie in the data
     folder. `trusted_proxies` are networks whose X-Forwarded-* headers count. `allowed_hosts` are
-    Host headers that are answered beside the one of `base_url`; "*" answers all.
+    Host headers that are answered beside the one of `base_url`; "*" answers all. `mail_catcher`:
+    the demo keeps mail itself, at the host:port of `mail_catcher_at`.
     """
 
     database_url: str
@@ -52,6 +55,7 @@ class Config:
     metrics_token: str | None = field(default=None, repr=False)
     log_format: str = "text"
     mail_catcher: bool = False
+    mail_catcher_at: str | None = None
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> "Config":
@@ -69,6 +73,7 @@ class Config:
             metrics_token=values.get("metrics_token") or None,
             log_format=_log_format(values.get("log_format")),
             mail_catcher=values.get("mail_catcher") == "1",
+            mail_catcher_at=values.get("mail_catcher_at") or None,
         )
 
     @property
@@ -115,7 +120,7 @@ def _gather(environ: Mapping[str, str]) -> dict[str, str]:
     for key, value in environ.items():
         if key.startswith("PORTAL_") and key != "PORTAL_CONFIG":
             name = key.removeprefix("PORTAL_").lower()
-            if name not in _NAMES and name != "mail_catcher":
+            if name not in _NAMES and name not in _OF_THE_DEMO:
                 raise ConfigError(f"{key} is not a setting. Known: {_known()}.")
             values[name] = value.strip()
     return values

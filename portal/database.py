@@ -1,8 +1,9 @@
 """How the two engines are spoken to: transactions, durability, time and JSON columns.
 
-SQLite: WAL, synchronous FULL, foreign keys, five seconds of patience. A transaction that may
-write begins IMMEDIATE, because a reader that upgrades meets SQLITE_BUSY at once; pages that only
-read begin DEFERRED (`reading_only`), so that they never wait for a writer.
+Both wait five seconds for a lock and fail then, so that no caller hangs behind another process.
+SQLite: WAL, synchronous FULL, foreign keys. A transaction that may write begins IMMEDIATE,
+because a reader that upgrades meets SQLITE_BUSY at once; pages that only read begin DEFERRED
+(`reading_only`), so that they never wait for a writer.
 """
 
 import enum
@@ -18,6 +19,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import TypeDecorator
 
+LOCK_TIMEOUT = "5s"
 JsonColumn = JSON().with_variant(JSONB(), "postgresql")
 
 _reads_only: ContextVar[bool] = ContextVar("reads_only", default=False)
@@ -86,10 +88,12 @@ def engine_options(database_url: str) -> dict[str, Any]:
 
 
 def prepare(engine: Engine) -> None:
-    """Attach what SQLite needs to an engine; PostgreSQL needs nothing."""
+    """Attach what each connection needs to an engine."""
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+    else:
+        event.listen(engine, "connect", _configure_postgresql)
 
 
 def _configure_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
@@ -106,3 +110,8 @@ def _configure_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntr
 
 def _begin_sqlite(connection: Any) -> None:
     connection.exec_driver_sql("BEGIN DEFERRED" if _reads_only.get() else "BEGIN IMMEDIATE")
+
+
+def _configure_postgresql(connection: Any, _entry: ConnectionPoolEntry) -> None:
+    connection.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
+    connection.commit()

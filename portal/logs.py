@@ -1,7 +1,9 @@
 """Logging through structlog: one line an event, as text or JSON, without secrets or addresses."""
 
+import contextlib
 import logging
 import sys
+from typing import TextIO, cast
 
 import structlog
 
@@ -21,7 +23,7 @@ def configure(log_format: str) -> None:
     structlog.configure(
         processors=[*shared, structlog.processors.format_exc_info, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Console(sys.stderr))),
         cache_logger_on_first_use=True,
     )
 
@@ -30,3 +32,19 @@ def logger(name: str) -> structlog.stdlib.BoundLogger:
     """A logger that adds its name to every line."""
     bound: structlog.stdlib.BoundLogger = structlog.get_logger(part=name)
     return bound
+
+
+class _Console:
+    """Leaves out what cannot be written: a full disk under the log must end no worker."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.flush()

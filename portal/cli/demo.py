@@ -3,6 +3,7 @@
 import secrets
 import shutil
 import signal
+import socket
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -51,14 +52,16 @@ def demo(host: str | None, port: int | None) -> None:
     listener = listening.bind(wanted, command="portal demo")
     signal.signal(signal.SIGTERM, _end)
     with _throw_away_folder() as folder:
+        keeps = listening.bind(Address("127.0.0.1", 0), command="portal demo")
         settings = {
             "data_dir": str(folder / "data"),
             "base_url": listening.reached_at(Config.base_url, listening.bound_address(listener)),
             "mail_catcher": "1",
+            "mail_catcher_at": f"127.0.0.1:{listening.bound_address(keeps).port}",
         }
         portal = running.prepare(listener, settings, alone=True, tell=_say_nothing)
         password = "-".join(secrets.token_hex(2) for _ in range(4))
-        catchers = _set_up(portal, folder, password)
+        catchers = _set_up(portal, folder, password, keeps)
         portal.run(_show(portal, folder, password), beside=catchers)
     click.echo("The demo has ended; its data was removed.")
 
@@ -78,15 +81,17 @@ def _throw_away_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _set_up(portal: Running, folder: Path, password: str) -> tuple[Role, ...]:
-    """Apply the sample settings. Returns the mail catchers that they point to."""
+def _set_up(portal: Running, folder: Path, password: str, keeps: socket.socket) -> tuple[Role, ...]:
+    """Apply the sample settings. Returns the mail catchers that they point to; the platform's
+    listens on `keeps`."""
     globex_password = secrets.token_urlsafe(24)
     _write(folder / "people.pw", password)
     _write(folder / "globex.pw", globex_password)
     _write(folder / "globex.login", f"{_GLOBEX_USER}:{globex_password}")
     mail = portal.app.extensions["config"].caught_mail_dir
-    platform_port, platform = _catcher(mail, None)
-    globex_port, globex = _catcher(mail, folder / "globex.login")
+    asks = listening.bind(Address("127.0.0.1", 0), command="portal demo")
+    platform_port, platform = _catcher(keeps, mail, None)
+    globex_port, globex = _catcher(asks, mail, folder / "globex.login")
     ports = {"platform_port": platform_port, "globex_port": globex_port}
     file = folder / "sample.yaml"
     _write(file, sample.settings_file(ports))
@@ -94,9 +99,8 @@ def _set_up(portal: Running, folder: Path, password: str) -> tuple[Role, ...]:
     return platform, globex
 
 
-def _catcher(folder: Path, login_file: Path | None) -> tuple[int, Role]:
-    """A free port, and the mail catcher that serves it."""
-    listener = listening.bind(Address("127.0.0.1", 0), command="portal demo")
+def _catcher(listener: socket.socket, folder: Path, login_file: Path | None) -> tuple[int, Role]:
+    """The port, and the mail catcher that serves it."""
     port = listening.bound_address(listener).port
     fd = listener.detach()
     server = f"127.0.0.1:{port}"

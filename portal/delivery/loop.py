@@ -11,7 +11,6 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from flask import Flask
@@ -23,6 +22,7 @@ from portal.delivery import claims, settling
 from portal.delivery.beginning import Begun
 from portal.delivery.claims import Claim
 from portal.delivery.intake import Intake
+from portal.delivery.openers import Openers
 from portal.delivery.route import Job, Line, Route, Unopened
 from portal.delivery.settling import Answer, Change, GivenBack, LostLease
 from portal.extensions import db
@@ -30,7 +30,6 @@ from portal.smtp.diagnosis import FailureClass, classify
 from portal.smtp.events import ContentWanted, Ended, Event, Finished
 from portal.smtp.values import Accepted, Outcome, Refused
 
-_OPENERS = 32
 _STORE_AGAIN = 0.5
 _log = logs.logger("delivery")
 
@@ -45,7 +44,7 @@ class Loop:
     def __init__(self, app: Flask, stop: threading.Event | None = None) -> None:
         self.abandoned: set[uuid.UUID] = set()
         self._app = app
-        self._pool = ThreadPoolExecutor(_OPENERS, thread_name_prefix="open")
+        self._openers = Openers()
         self._selector = selectors.DefaultSelector()
         self._ear, self._bell = socket.socketpair()
         self._ear.setblocking(False)
@@ -107,7 +106,7 @@ class Loop:
         for route in self._intake.routes:
             for line in list(route.lines):
                 self._begin_next(line)
-            route.open_if_wanted(self._app, self._pool, self._ring)
+            route.open_if_wanted(self._app, self._openers, self._ring)
             self._intake.drop_if_over(route)
 
     def stop(self, within: float) -> None:
@@ -134,7 +133,7 @@ class Loop:
             self._forget(line)
         for route in self._intake.routes:
             route.close()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._openers.close()
         self._selector.close()
         self._ear.close()
         self._bell.close()

@@ -1,12 +1,12 @@
 """The way by one sender: its open sessions, and the mail that waits for one of them.
 
-A session is opened in a pool of threads, because look-up, connection, TLS, login and access token
+A session is opened in a thread of its own, because look-up, connection, TLS, login and access token
 may each take their time; from then on the loop drives it.
 """
 
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from portal.clock import monotonic
 from portal.delivery import certificates, rotating
 from portal.delivery.beginning import Begun
 from portal.delivery.claims import Claim
+from portal.delivery.openers import Openers
 from portal.delivery.phases import Ear, PhaseLog
 from portal.destinations import Guard
 from portal.extensions import db
@@ -126,9 +127,7 @@ class Route:
         """A transaction came to its end: the route works, and further sessions may open."""
         self._finished += 1
 
-    def open_if_wanted(
-        self, app: Flask, pool: ThreadPoolExecutor, woken: Callable[[], Any]
-    ) -> None:
+    def open_if_wanted(self, app: Flask, openers: Openers, woken: Callable[[], Any]) -> None:
         """Start opening one more session where mail waits that no session will take soon."""
         if self._opening or not self.waiting:
             return
@@ -137,7 +136,7 @@ class Route:
             return
         if self.lines and monotonic() < self._content_until:
             return
-        self._opening = pool.submit(_open, app, self.sender, self._guard)
+        self._opening = openers.submit(_open, app, self.sender, self._guard)
         self._opening.add_done_callback(lambda _: woken())
 
     def opened(self) -> Line | Unopened | None:

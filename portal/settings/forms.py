@@ -113,13 +113,16 @@ class LogoForm(FlaskForm):
 
 
 class FirstProviderForm(FlaskForm):
-    """Whose mail server the first sender uses; `other` for one that is not in the catalogue."""
+    """Whose mail server the first sender uses; `other` for one that is not in the catalogue,
+    `catcher` for a mail catcher, where one was found."""
 
     provider = RadioField(_l("Provider"), default="other")
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_catcher: bool) -> None:
         super().__init__()
+        catcher = [SelectChoice("catcher", _l("A mail catcher, for now"))] if has_catcher else []
         self.provider.choices = [
+            *catcher,
             SelectChoice("other", _l("Another server")),
             *(SelectChoice(provider.key, provider.name) for provider in providers.all()),
         ]

@@ -24,7 +24,7 @@ from portal.settings.providers import Provider
 from portal.settings.senders import SecretChange
 from portal.smtp.values import Encryption, Phase
 from portal.validation import Invalid, Stale, one_line
-from portal.web import guard, sender_presets, sender_secrets, settings_pages, words
+from portal.web import guard, mail_catchers, sender_presets, sender_secrets, settings_pages, words
 from portal.web.forms import put_errors
 from portal.web.settings_pages import Place
 
@@ -138,6 +138,10 @@ class _Editing:
 
 def _fill_asked_provider(editing: _Editing) -> None:
     """The preset of the provider that the page's address names, in a new sender's form."""
+    if editing.is_set_up and request.args.get("provider") == "catcher":
+        if (catcher := mail_catchers.found()) is not None:
+            editing.notes = [sender_presets.fill_catcher(editing.form, catcher)]
+        return
     asked = providers.by_key(request.args.get("provider", ""))
     if editing.sender is None and asked is not None:
         editing.form.provider.data = asked.key

@@ -1,11 +1,14 @@
 """Mail providers in the form of a sender: what one fills in, and what the page says of it."""
 
+from flask import current_app
 from flask_babel import gettext as _
 
-from portal.settings import providers
+from portal.config import Config
+from portal.settings import effective, providers
 from portal.settings.forms import SenderForm
 from portal.settings.providers import Guess, Provider
-from portal.smtp.values import Authentication
+from portal.smtp.values import Authentication, Encryption
+from portal.web.mail_catchers import MailCatcher
 
 
 def fill(form: SenderForm) -> str:
@@ -25,6 +28,28 @@ def fill(form: SenderForm) -> str:
     return said
 
 
+def fill_catcher(form: SenderForm, catcher: MailCatcher) -> str:
+    """Put in what a mail catcher needs; it takes every address. Returns what to say."""
+    config: Config = current_app.extensions["config"]
+    values = {
+        "name": "mail-catcher",
+        "from_address": f"portal@{config.base_host if _is_name(config.base_host) else 'localhost'}",
+        "display_name": effective.platform_name(),
+        "server": catcher.host,
+        "port": str(catcher.port),
+        "encryption": Encryption.NONE.value,
+        "authentication": Authentication.NONE.value,
+    }
+    for key, value in values.items():
+        form[key].data = value
+    return _(
+        "Filled in for the mail catcher at %(place)s (%(name)s), not saved yet. It keeps every "
+        "mail on this machine; nothing leaves it.",
+        name=catcher.name,
+        place=catcher.place,
+    )
+
+
 def chosen(form: SenderForm) -> Provider | None:
     """The provider to explain: the chosen one, else that of the server."""
     return providers.by_key(form.provider.data or "") or providers.of_server(form.server.data or "")
@@ -39,6 +64,10 @@ def _guess(form: SenderForm, guess: Guess) -> str:
     return _(
         "%(server)s is a guess by the address; ask whoever runs the mail.", server=guess.server
     )
+
+
+def _is_name(host: str) -> bool:
+    return ":" not in host and not host.rpartition(".")[2].isdigit()
 
 
 def _fill_sign_in(form: SenderForm, provider: Provider) -> None:

@@ -22,6 +22,7 @@ from werkzeug.exceptions import BadRequest, Conflict, UnprocessableEntity
 
 from portal import keys
 from portal.clock import monotonic, utcnow
+from portal.database import LOCK_TIMEOUT
 from portal.extensions import db
 from portal.identity.models import Organization
 from portal.notifications.models import IdempotentAnswer
@@ -126,7 +127,7 @@ def _insert(scope: str, key: str, digest: str) -> uuid.UUID | None:
             db.session.add(row)
             db.session.flush()
             if is_postgresql:
-                db.session.execute(text("SET LOCAL lock_timeout = DEFAULT"))
+                db.session.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
     except IntegrityError:
         return None
     except OperationalError as problem:

@@ -10,7 +10,7 @@ from portal.settings import changes, effective, providers
 from portal.settings.forms import FirstProviderForm, PlatformForm
 from portal.settings.scope import HOST
 from portal.validation import Invalid
-from portal.web import guard, set_up_steps
+from portal.web import guard, mail_catchers, set_up_steps
 from portal.web.blueprints import host as blueprint
 from portal.web.forms import put_errors
 from portal.web.guard import requires
@@ -44,16 +44,20 @@ def set_up_platform() -> ResponseReturnValue:
 @requires(Permission.HOST_SETTINGS_CHANGE)
 def set_up_sender() -> ResponseReturnValue:
     """The choice of a provider; the form of a new sender follows, filled in, with its test."""
-    form = FirstProviderForm()
+    catcher = mail_catchers.found()
+    form = FirstProviderForm(has_catcher=catcher is not None)
     if form.is_submitted():
         chosen = providers.by_key(form.provider.data or "")
         key = chosen.key if chosen else None
+        if form.provider.data == "catcher":
+            key = "catcher"
         return redirect(url_for("host.sender_new", set_up="yes", provider=key), 303)
     return render_template(
         "host/set_up_sender.html",
         form=form,
         steps=set_up_steps.track("sender"),
-        hints={"other": _("type its name")}
+        catcher=catcher,
+        hints={"other": _("type its name"), "catcher": catcher.place if catcher else ""}
         | {one.key: one.server or _("your own server") for one in providers.all()},
     )
 

@@ -1,0 +1,42 @@
+"""Faults of the worker's process: killed in the middle of a content."""
+
+import os
+import signal
+
+import pytest
+
+from portal.config import Config
+from portal.delivery import claims, recovering
+from portal.delivery.models import State
+from portal.identity.models import Organization
+from tests.delivering import Gate, enqueue, outcomes, record, take_turns, worker_process
+from tests.faults.breaking import obey, refuse
+from tests.faults.routes import people
+from tests.ledger import Ledger
+from tests.smtp_server import SmtpServer, read_body, then
+
+
+@pytest.mark.fault(36)
+def test_mail_killed_within_its_content_goes_out_once(
+    globex: Organization, ledger: Ledger, server: SmtpServer, config: Config
+) -> None:
+    """The content is on its way, and the final dot can't be marked: so it does not go out."""
+    refuse(config, "deliveries", "UPDATE OF dot_pending", "io_error")
+    server.set_script(body=[then(read_body(100), gate := Gate())])
+    (one,) = ledger.note(enqueue(globex, *people(1)))
+    with worker_process() as process:
+        gate.wait()
+        os.kill(process.pid or 0, signal.SIGKILL)
+        process.join()
+    obey(config, "deliveries")
+    gate.open()
+    assert server.messages == []
+    assert not record(one).dot_pending
+    assert recovering.release_dead(claims.process_name(process.pid or 0)) == 1
+    assert (record(one).state, record(one).reason) == (State.QUEUED, "recovered")
+    take_turns()
+    assert outcomes(one) == ["recovered", "accepted"]
+    assert record(one).attempts[0].cause == "worker_lost"
+    assert not record(one).may_be_duplicate
+    assert len(server.messages) == 1
+    ledger.check(server)
