@@ -28,11 +28,7 @@ def store(accepted: Sequence[Acceptance]) -> None:
     never over a newer state."""
     if not accepted:
         return
-    rows = db.session.execute(
-        select(Delivery.id, Delivery.attempt_count)
-        .where(claims.held([one.claim for one in accepted]))
-        .with_for_update()
-    )
+    rows = db.session.execute(_HELD, claims.held([one.claim for one in accepted]))
     held = {row.id: row for row in rows}
     ours = [one for one in accepted if one.claim.delivery_id in held]
     if ours:
@@ -80,6 +76,7 @@ def _write(accepted: Sequence[Acceptance], rows: Sequence[Row[*tuple[Any, ...]]]
 
 _delivery = cast(Table, Delivery.__table__)
 _attempt = cast(Table, Attempt.__table__)
+_HELD = select(Delivery.id, Delivery.attempt_count).where(claims.HELD).with_for_update()
 # The other columns come with the rows.
 _DELIVERY = (
     update(_delivery)

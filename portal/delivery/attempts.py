@@ -29,7 +29,8 @@ def give_back(claimed: Collection[Claim]) -> None:
     the caller commits."""
     if not claimed:
         return
-    ids = set(db.session.scalars(select(Delivery.id).where(claims.held(claimed)).with_for_update()))
+    mine = select(Delivery.id).where(claims.HELD).with_for_update()
+    ids = set(db.session.scalars(mine, claims.held(claimed)))
     _uncount([one for one in claimed if one.delivery_id in ids])
     db.session.execute(
         update(Delivery)
@@ -88,9 +89,10 @@ def _uncount(claimed: Collection[Claim]) -> None:
     ).all()
     db.session.execute(
         update(Delivery)
-        .where(claims.held(claimed), Delivery.id.in_(gone))
+        .where(claims.HELD, Delivery.id.in_(gone))
         .values(attempt_count=Delivery.attempt_count - 1)
-        .execution_options(synchronize_session=False)
+        .execution_options(synchronize_session=False),
+        claims.held(claimed),
     )
 
 

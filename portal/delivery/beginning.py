@@ -178,6 +178,7 @@ class Beginning:
         )
 
 
+_HELD_ROWS = select(*_COLUMNS).where(claims.HELD, Delivery.state == State.SENDING).with_for_update()
 # The other columns come with the rows.
 _COUNT = update(_table).where(_table.c.id == bindparam("its_id"))
 
@@ -190,11 +191,7 @@ def level_of(resolved: Resolved) -> Level:
 
 def _rows(claimed: Sequence[Claim]) -> dict[uuid.UUID, _Row]:
     """Those whose claim still holds, locked: so that nobody recovers them before the commit."""
-    rows = db.session.execute(
-        select(*_COLUMNS)
-        .where(claims.held(claimed), Delivery.state == State.SENDING)
-        .with_for_update()
-    )
+    rows = db.session.execute(_HELD_ROWS, claims.held(claimed))
     return {row.id: row for row in rows}
 
 

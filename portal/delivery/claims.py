@@ -9,8 +9,9 @@ import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, and_, bindparam, select, tuple_, update
 
 from portal.clock import utcnow
 from portal.database import rows_changed
@@ -130,25 +131,29 @@ def mark_dots(claimed: Collection[Claim]) -> set[Claim]:
     """
     if not claimed:
         return set()
-    found = db.session.scalars(
-        update(Delivery)
-        .where(held(claimed), Delivery.state == State.SENDING, Delivery.lease_until > utcnow())
-        .values(dot_pending=True)
-        .returning(Delivery.id)
-        .execution_options(synchronize_session=False)
-    )
-    marked = set(found)
+    marked = set(db.session.scalars(_MARK_DOTS, held(claimed) | {"now": utcnow()}))
     return {one for one in claimed if one.delivery_id in marked}
 
 
-def held(claimed: Collection[Claim]) -> ColumnElement[bool]:
-    """The condition of a write under several claims of one worker."""
+# The condition of a write under several claims of one worker; `held` gives its parameters.
+HELD = and_(
+    Delivery.lease_owner == bindparam("worker"),
+    tuple_(Delivery.id, Delivery.fence).in_(bindparam("fences", expanding=True)),
+)
+
+
+def held(claimed: Collection[Claim]) -> dict[str, Any]:
     (worker,) = {one.worker for one in claimed}
-    fences = tuple_(Delivery.id, Delivery.fence)
-    return and_(
-        Delivery.lease_owner == worker,
-        fences.in_([(one.delivery_id, one.fence) for one in claimed]),
-    )
+    return {"worker": worker, "fences": [(one.delivery_id, one.fence) for one in claimed]}
+
+
+_MARK_DOTS = (
+    update(Delivery)
+    .where(HELD, Delivery.state == State.SENDING, Delivery.lease_until > bindparam("now"))
+    .values(dot_pending=True)
+    .returning(Delivery.id)
+    .execution_options(synchronize_session=False)
+)
 
 
 def release(claimed: Collection[Claim]) -> None:
@@ -156,9 +161,10 @@ def release(claimed: Collection[Claim]) -> None:
     if claimed:
         db.session.execute(
             update(Delivery)
-            .where(held(claimed), Delivery.state == State.SENDING)
+            .where(HELD, Delivery.state == State.SENDING)
             .values(state=State.QUEUED, lease_owner=None, lease_until=None)
-            .execution_options(synchronize_session=False)
+            .execution_options(synchronize_session=False),
+            held(claimed),
         )
     db.session.commit()
 

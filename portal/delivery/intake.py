@@ -47,6 +47,7 @@ class Intake:
         # How many are begun one by one, because one of a lot could not be stored.
         self._careful = 0
         self._worker = ""
+        self._workers = 1
         # Whose letters the database says are being written; None: it is not known.
         self._noted: frozenset[uuid.UUID] | None = frozenset()
         self._written_at = 0.0
@@ -75,6 +76,11 @@ class Intake:
     def take(self, claimed: Claim) -> None:
         self._worker = claimed.worker
         self._queues[claimed.organization_id].append(claimed)
+
+    def share_with(self, workers: int) -> None:
+        self._workers = workers
+        for route in self.routes:
+            route.workers = workers
 
     def settings_changed(self) -> None:
         self._ways.forget()
@@ -218,6 +224,7 @@ class Intake:
         key = (sender.sender_id, sender.version_id, sender.bundle)
         if key not in self._routes:
             self._routes[key] = Route(sender, begun.guard)
+            self._routes[key].workers = self._workers
         return self._routes[key]
 
 

@@ -78,6 +78,10 @@ class Loop:
             self.abandoned.discard(one.delivery_id)
             self._intake.take(one)
 
+    def share_with(self, workers: int) -> None:
+        """How many workers there are, this one among them: they share a sender's connections."""
+        self._intake.share_with(workers)
+
     def settings_changed(self) -> None:
         """Ask again by which sender mail goes: somebody may have changed that."""
         self._intake.settings_changed()

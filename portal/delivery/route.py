@@ -62,9 +62,10 @@ class Line:
 
     @property
     def spent(self) -> bool:
-        """It carried as many mails as the sender allows for a connection."""
+        """It carried as many mails as the sender allows for a connection, or is one too many."""
         most = self.route.bundle.messages_per_connection
-        return most is not None and self.session.begun >= most
+        worn = most is not None and self.session.begun >= most
+        return worn or len(self.route.lines) > self.route.most
 
     def follow(self, job: Job) -> Envelope:
         """Put the job on the session; its envelope is to begin now."""
@@ -95,9 +96,13 @@ class Unopened:
 
 
 class Route:
-    """One bundle of one sender. Only the loop's thread touches it; `woken` is called by others."""
+    """One bundle of one sender. Only the loop's thread touches it; `woken` is called by others.
+
+    `workers`: how many share the connections that the sender allows.
+    """
 
     def __init__(self, sender: Resolved, guard: Guard) -> None:
+        self.workers = 1
         self.sender = sender
         self.bundle: Bundle = sender.bundle
         self.waiting: deque[Job] = deque()
@@ -117,10 +122,15 @@ class Route:
         return not (self.waiting or self.lines or self._opening)
 
     @property
+    def most(self) -> int:
+        """How many sessions this worker may open: its share, and one at least."""
+        return max(1, self.bundle.connections // self.workers)
+
+    @property
     def room(self) -> int:
         """How many more letters are worth being written now: the first proves the route, then
         as many as its sessions carry, and the same again to follow at once."""
-        most = 2 * min(self._finished, self.bundle.connections) or 1
+        most = 2 * min(self._finished, self.most) or 1
         return most - len(self.waiting) - sum(len(line.jobs) for line in self.lines)
 
     def finished(self) -> None:
@@ -131,7 +141,7 @@ class Route:
         """Start opening one more session where mail waits that no session will take soon."""
         if self._opening or not self.waiting:
             return
-        most = min(self._finished + 1, self.bundle.connections)
+        most = min(self._finished + 1, self.most)
         if len(self.lines) >= most or any(not line.jobs for line in self.lines):
             return
         if self.lines and monotonic() < self._content_until:

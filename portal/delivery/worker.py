@@ -6,10 +6,11 @@ mail. Numbered steps below.
 
 import signal
 import threading
+from datetime import datetime, timedelta
 from types import FrameType
 
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal import logs
@@ -31,6 +32,8 @@ _ENOUGH = 64
 # While there is mail in hand, so often; else at every turn.
 _CLAIM_EVERY = 0.05
 _STOP_WITHIN = 10.0
+# A worker that did not renew for so long counts no more.
+_SILENT_AFTER = timedelta(seconds=60)
 _log = logs.logger("worker")
 
 
@@ -92,6 +95,7 @@ class DeliveryWorker:
         row.heartbeat_at = now
         db.session.add(row)
         claims.renew(self._name, but=self._loop.abandoned)
+        self._loop.share_with(_living(now))
         self._renewed = monotonic()
 
     def _look_for_events(self, was_kicked: bool) -> int:
@@ -153,3 +157,11 @@ class DeliveryWorker:
         except SQLAlchemyError as problem:
             db.session.remove()
             _log.error("end not noted", kind=type(problem).__name__)
+
+
+def _living(now: datetime) -> int:
+    """How many workers there are."""
+    alive = Worker.stopped_at.is_(None) & (Worker.heartbeat_at > now - _SILENT_AFTER)
+    count = db.session.scalar(select(func.count()).select_from(Worker).where(alive))
+    db.session.rollback()
+    return count or 1
