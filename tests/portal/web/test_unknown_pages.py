@@ -102,7 +102,7 @@ def test_the_host_decides_of_its_own_mail_and_inside_an_organization_when_acting
     form.data.setlist("delivery", [str(theirs[0]), str(own[0])])
     page = visit.send("/host/records/unknown/confirm", form.data)
     assert states(app, [*theirs, *own]) == ["unknown", "accepted"]
-    page = page.follow("Decided in Acme")
+    page = page.follow("Decide in Acme")
     assert "An Administrator of Acme decides" in page.text
     assert "Confirm arrived" not in buttons(page)
     assert visit.client.post(f"{ACME}/unknown/confirm", data=form.data).status_code == 403
