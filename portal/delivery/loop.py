@@ -304,6 +304,8 @@ class Loop:
         self._dots = [line for line in self._dots if line not in dots]
         for line in dots:
             if line not in marked:
+                # Nor is it kept: where nobody took it over, its lease must run out.
+                self.abandoned.update(job.claim.delivery_id for job in line.jobs)
                 self._drop(line, give_back=False)
         return marked, self._intake.begun()
 
