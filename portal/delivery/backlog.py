@@ -1,7 +1,7 @@
 """How much mail waits for a scope's senders, and how much they handed over: numbers for pages
 that say what a change will do. Each is a bounded read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -25,7 +25,13 @@ _SECURITY = Delivery.priority == int(Priority.SECURITY)
 
 def waiting_for(scope: Scope) -> Count:
     """Mail that was accepted here and is to leave by the scope's default sender."""
-    return sum((counting.count(rows) for rows in _goes_by(scope)), Count(0))
+    return _count(scope, _WAITING)
+
+
+def due_by(scope: Scope, sender: Sender) -> Count:
+    """Mail that leaves by this sender as soon as a worker takes it: nothing held or deferred."""
+    is_default = effective.settings_of(scope).default_sender_id == sender.id
+    return _count(scope, (State.QUEUED,)) if is_default else Count(0)
 
 
 def waiting_on(scope: Scope, sender: Sender) -> Count:
@@ -74,9 +80,13 @@ def accepted_since(scope: Scope, since: datetime) -> Count:
     return Count(found, is_more=read > MOST)
 
 
-def _goes_by(scope: Scope) -> Iterator[Select[Any]]:
+def _count(scope: Scope, states: Sequence[State]) -> Count:
+    return sum((counting.count(rows) for rows in _goes_by(scope, states)), Count(0))
+
+
+def _goes_by(scope: Scope, states: Sequence[State]) -> Iterator[Select[Any]]:
     """Statements that find it, each along an index that holds nothing else."""
-    waiting = select(Delivery.id).where(Delivery.state.in_(_WAITING))
+    waiting = select(Delivery.id).where(Delivery.state.in_(states))
     if not scope.is_host:
         if effective.settings_of(scope).mode is Mode.OWN:
             yield waiting.where(Delivery.organization_id == scope.organization_id, ~_SECURITY)

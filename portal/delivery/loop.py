@@ -294,6 +294,8 @@ class Loop:
         for line in lost:
             _log.warning("lease lost", delivery=str(line.jobs[0].claim.delivery_id))
             self._changes.append(LostLease(line.jobs[0].claim))
+            # Nor is it kept: where nobody took it over, its lease must run out.
+            self.abandoned.update(job.claim.delivery_id for job in line.jobs)
             self._drop(line, give_back=False)
         return [line for line in dots if line not in lost], self._intake.begun()
 

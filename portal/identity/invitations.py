@@ -80,6 +80,16 @@ def find(organization: Organization | None, invitation_id: uuid.UUID) -> Account
     return db.session.scalar(_unused(organization).where(AccountLink.id == invitation_id))
 
 
+def of_person(organization: Organization | None, user: User) -> AccountLink | None:
+    """The invitation of a person to this organization (None: to the host), until it is accepted."""
+    return db.session.scalar(
+        _unused(organization)
+        .where(AccountLink.user_id == user.id)
+        .order_by(AccountLink.created_at.desc())
+        .limit(1)
+    )
+
+
 def resend(link: AccountLink, *, actor: Actor) -> Invitation:
     """A new link in place of the old one, which opens nothing any more. Raises Invalid."""
     assert link.user is not None

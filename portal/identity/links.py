@@ -94,6 +94,17 @@ def renew(link: AccountLink) -> str:
     return token
 
 
+def end_unused(purpose: LinkPurpose, user: User) -> None:
+    """The person's links of that purpose open nothing any more."""
+    db.session.execute(
+        delete(AccountLink).where(
+            AccountLink.purpose == purpose,
+            AccountLink.user_id == user.id,
+            AccountLink.used_at.is_(None),
+        )
+    )
+
+
 def find(purpose: LinkPurpose, token: str) -> AccountLink:
     """The usable link of a token. Raises LinkRefused."""
     link = db.session.scalar(

@@ -18,6 +18,7 @@ class Permission(StrEnum):
     HOST_ADMINISTRATORS_CHANGE = "host:administrators:change"
     HOST_TOKENS_CHANGE = "host:tokens:change"
     HOST_RECORDS_READ = "host:records:read"
+    HOST_RECORDS_CHANGE = "host:records:change"
     HOST_ENGINE_READ = "host:engine:read"
     HOST_AUDIT_READ = "host:audit:read"
     HOST_CATCHER_READ = "host:catcher:read"
@@ -81,6 +82,7 @@ _HOST_TOKEN: dict[Scope, frozenset[Permission]] = {
             _P.HOST_SETTINGS_CHANGE,
             _P.HOST_ORGANIZATIONS_READ,
             _P.HOST_ORGANIZATIONS_CHANGE,
+            _P.HOST_RECORDS_CHANGE,
         }
     ),
 }

@@ -120,6 +120,12 @@ def ask_recovery(email: str, *, ip: str | None) -> None:
         rehearsal.rollback()
 
 
+def renew_recovery(user: User, *, actor: Actor) -> None:
+    """Mail a new recovery link in place of one whose mail may not have arrived."""
+    links.end_unused(LinkPurpose.RECOVERY, user)
+    _mail_recovery(user, user.email, actor.ip)
+
+
 def _mail_invitation(invitation: Invitation, actor: Actor) -> None:
     link, user = invitation.link, invitation.user
     outbox.enqueue(

@@ -224,6 +224,16 @@ def find(organization: Organization, approval_id: uuid.UUID) -> Approval | None:
     )
 
 
+def asked_by(organization_id: uuid.UUID | None, notification_id: uuid.UUID) -> Approval | None:
+    """The approval of the organization that this notification asks to decide."""
+    return db.session.scalar(
+        select(Approval).where(
+            Approval.organization_id == organization_id,
+            Approval.notification_id == notification_id,
+        )
+    )
+
+
 def approver_by_token(secret: str) -> Approver | None:
     """The approver to whom this link was mailed."""
     return db.session.scalar(select(Approver).where(Approver.token_hash == digest(secret)))

@@ -34,7 +34,7 @@ def page(place: Place) -> ResponseReturnValue:
         return _shown(place, form, 422)
     said = _("The logo is saved. Letters carry it from the next message.")
     flash(said if changed else _("Nothing was changed."), "success")
-    return redirect(place.url("logo"), 303)
+    return redirect(place.url("mail_settings_logo"), 303)
 
 
 def remove(place: Place) -> ResponseReturnValue:
@@ -45,7 +45,7 @@ def remove(place: Place) -> ResponseReturnValue:
     if applying(place) is not None:
         said = _("The logo is the platform’s again from the next message.")
     flash(said, "success")
-    return redirect(place.url("logo"), 303)
+    return redirect(place.url("mail_settings_logo"), 303)
 
 
 def image(place: Place) -> ResponseReturnValue:

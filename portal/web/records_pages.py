@@ -9,17 +9,18 @@ from flask import Response, abort, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
-from portal.delivery.models import Delivery
+from portal.delivery.models import Delivery, State
 from portal.extensions import db
 from portal.identity.models import Organization
+from portal.identity.policy import Permission
 from portal.letters.compose import Letter
-from portal.records import attempts, letter_view, people_told, search
+from portal.records import attempts, letter_view, people_told, search, unknown
 from portal.records.attempts import ShownAttempt
 from portal.records.letter_view import From, NotShown
 from portal.records.people_told import Everyone
 from portal.records.search import Filters
 from portal.records.visibility import Route, route_of
-from portal.web import arguments, record_filters
+from portal.web import arguments, guard, record_filters
 from portal.web.lists import AFTER, BEFORE, ListState
 
 _SHOWS = ("html", "text", "headers")
@@ -47,18 +48,26 @@ class Place:
             return url_for(f"host.{page}", **values)
         return url_for(f"organization.{page}", organization=self.organization.slug, **values)
 
+    def may_decide(self, delivery: Delivery) -> bool:
+        """Whether the reader may say what becomes of mail whose outcome is unknown: at the host
+        of its own mail, in an organization of that one's."""
+        if self.is_host:
+            return delivery.organization_id is None and guard.may(Permission.HOST_RECORDS_CHANGE)
+        return guard.may(Permission.RECORDS_CHANGE)
+
     def route(self, delivery: Delivery) -> Route:
         return route_of(delivery, level=delivery.level, at_host=self.is_host)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One record of the list; `organization` is named at the host alone."""
+    """One record of the list; `organization` and its `slug` are given at the host alone."""
 
     delivery: Delivery
     route: Route
     url: str
     organization: str | None
+    slug: str | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +83,7 @@ class Detail:
     everyone: Everyone
     organization: str | None
     show: str
+    may_decide: bool
 
 
 def listed(place: Place) -> ResponseReturnValue:
@@ -81,7 +91,7 @@ def listed(place: Place) -> ResponseReturnValue:
     state = ListState(record_filters.offered(at_host=place.is_host))
     asked = record_filters.asked(place.organization)
     # A value that makes no sense must not show everything.
-    page = search.Page([], None) if asked.problems else _page(place, asked.filters)
+    page = search.Page([], None) if asked.problems else page_of(place, asked.filters)
     text = render_template(
         "host/records.html" if place.is_host else "organization/records.html",
         place=place,
@@ -91,6 +101,9 @@ def listed(place: Place) -> ResponseReturnValue:
         newer_url=state.newer_url(page.newer),
         older_url=state.older_url(page.next),
         choices=record_filters.choices(place.organization),
+        unknown=(
+            unknown.count(place.organization) if place.organization else unknown.count_at_host()
+        ),
     )
     return text, 422 if asked.problems else 200
 
@@ -108,8 +121,9 @@ def shown(place: Place, delivery_id: uuid.UUID) -> ResponseReturnValue:
         not_shown=found if isinstance(found, NotShown) else None,
         sent_as=letter_view.from_of(delivery),
         everyone=people_told.everyone(delivery.organization_id, delivery.payload_id),
-        organization=_names([delivery]).get(delivery.organization_id),
+        organization=_owners([delivery]).get(delivery.organization_id, (None, None))[0],
         show=show if show in _SHOWS else "html",
+        may_decide=delivery.state is State.UNKNOWN and place.may_decide(delivery),
     )
     template = "host/record.html" if place.is_host else "organization/record.html"
     return render_template(template, place=place, record=detail)
@@ -129,16 +143,24 @@ def letter(place: Place, delivery_id: uuid.UUID) -> ResponseReturnValue:
 
 def rows_of(place: Place, deliveries: Sequence[Delivery]) -> list[Row]:
     """Deliveries as lines of a table."""
-    names = _names(deliveries) if place.is_host else {}
+    owners = _owners(deliveries) if place.is_host else {}
     return [
         Row(
             delivery,
             place.route(delivery),
             place.url("record", delivery_id=delivery.id),
-            names.get(delivery.organization_id),
+            *owners.get(delivery.organization_id, (None, None)),
         )
         for delivery in deliveries
     ]
+
+
+def page_of(place: Place, wanted: Filters) -> search.Page:
+    """The page of the list that the address asks for, narrowed so."""
+    older, newer = arguments.row_id(BEFORE), arguments.row_id(AFTER)
+    if place.organization is None:
+        return search.search_at_host(wanted, after=older, newer_than=newer)
+    return search.search(place.organization, wanted, after=older, newer_than=newer)
 
 
 def _found(place: Place, delivery_id: uuid.UUID) -> Delivery:
@@ -147,18 +169,14 @@ def _found(place: Place, delivery_id: uuid.UUID) -> Delivery:
     return search.find(place.organization, delivery_id) or abort(404)
 
 
-def _page(place: Place, wanted: Filters) -> search.Page:
-    older, newer = arguments.row_id(BEFORE), arguments.row_id(AFTER)
-    if place.organization is None:
-        return search.search_at_host(wanted, after=older, newer_than=newer)
-    return search.search(place.organization, wanted, after=older, newer_than=newer)
-
-
-def _names(deliveries: Sequence[Delivery]) -> dict[uuid.UUID | None, str]:
+def _owners(deliveries: Sequence[Delivery]) -> dict[uuid.UUID | None, tuple[str, str]]:
+    """Name and slug of whose mail it is; the host's own is not among it."""
     ids = {row.organization_id for row in deliveries if row.organization_id}
     if not ids:
         return {}
     rows = db.session.execute(
-        select(Organization.id, Organization.name).where(Organization.id.in_(ids))
+        select(Organization.id, Organization.name, Organization.slug).where(
+            Organization.id.in_(ids)
+        )
     )
-    return {row.id: row.name for row in rows}
+    return {row.id: (row.name, row.slug) for row in rows}

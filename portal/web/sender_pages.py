@@ -6,7 +6,7 @@ from flask import abort, flash, redirect, render_template
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
-from portal.delivery import backlog
+from portal.delivery import backlog, draining
 from portal.extensions import db
 from portal.settings import authorities, changes, effective, expiries, overview, senders
 from portal.settings.forms import ActForm
@@ -44,6 +44,7 @@ def shown(place: Place, sender: Sender) -> ResponseReturnValue:
         active=effective.version_of(sender, VersionState.ACTIVE),
         draft=effective.version_of(sender, VersionState.DRAFT),
         health_now=overview.health_of(sender),
+        drain=draining.of_sender(sender),
         is_default=effective.settings_of(place.scope).default_sender_id == sender.id,
         is_locked=settings_pages.is_locked(place),
         settings=effective.settings_of(place.scope),

@@ -151,8 +151,11 @@ REASONS: Mapping[str, str] = {
     "failover": _l("Another sender takes over"),
     "recovered": _l("Taken back from a process that stopped"),
     "worker_lost": _l("The process stopped after the final dot; it may have arrived"),
-    "rate_limit": _l("The sender handed over as much as it may; mail waits for its turn"),
+    "confirmed": _l("A person confirmed that it arrived"),
+    "sent_again": _l("Sent again by a person’s decision"),
+    "new_link": _l("Replaced by a mail with a new link"),
     "parked": _l("Set aside: its letter stopped a worker again and again"),
+    "rate_limit": _l("The sender handed over as much as it may; mail waits for its turn"),
     # On the way to the server.
     "name_not_found": _l("The server name could not be found"),
     "name_lookup_failed": _l("The server name could not be looked up just now"),

@@ -2,7 +2,9 @@
 was kept.
 
     python -m tests.chaos [--database sqlite|postgresql|both] [--mails 10000] [--kills 200]
-                          [--drops 200] [--workers 3] [--seed 1]
+                          [--drops 200] [--restarts 5] [--workers 3] [--seed 1]
+
+PostgreSQL is also taken away and brought back a few times, by an immediate stop.
 
 Ends with 1 where anything was lost, sent twice without a fault, sent in another's name, or told
 wrongly by the records; what is printed then names each delivery.
@@ -28,13 +30,16 @@ def main() -> None:
     parser.add_argument("--mails", type=int, default=Plan.mails)
     parser.add_argument("--kills", type=int, default=Plan.kills)
     parser.add_argument("--drops", type=int, default=Plan.drops)
+    parser.add_argument("--restarts", type=int, default=Plan.restarts, help="of PostgreSQL")
     parser.add_argument("--workers", type=int, default=Plan.workers)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     chosen = vars(parser.parse_args())
     database = chosen.pop("database")
     plan = Plan(**chosen)
-    if not plan.kills <= plan.mails >= plan.drops:
-        parser.error("give at least as many mails as kills and as drops")
+    if not plan.restarts <= plan.kills <= plan.mails >= plan.drops:
+        parser.error(
+            "give at least as many mails as kills and drops, and as many kills as restarts"
+        )
     engines = list(EngineName) if database == "both" else [EngineName(database)]
     kept = [_kept(engine, plan) for engine in engines]
     sys.exit(0 if all(kept) else 1)
@@ -46,7 +51,7 @@ def _kept(engine: EngineName, plan: Plan) -> bool:
         f"{plan.workers} workers, --seed {plan.seed}"
     )
     with fresh(engine) as installed:
-        outcome = run(installed.app, installed.folder, plan)
+        outcome = run(installed.app, installed.folder, plan, installed.restart)
     _say(*report(outcome))
     return not outcome.wrong
 
@@ -64,6 +69,7 @@ def report(outcome: Outcome) -> list[str]:
         f"{standing} of them between final dot and commit",
         f"  drops         {len(faults.drops)} after the final dot; "
         f"{sum(dot.is_copy for dot in faults.drops)} of those mails were taken",
+        f"  restarts      {faults.restarts} of the database",
         f"  recoveries    {verdict.recoveries:,} counted on deliveries",
         f"  copies        {verdict.copies:,} at the sink; {verdict.extra_copies} extra ones, where "
         f"{standing + len(faults.drops)} may be; {verdict.marked} mails are marked",

@@ -3,7 +3,7 @@ and everything that was promised has come to its end."""
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,10 +28,11 @@ from tests.ledger import OVER, Ledger
 
 OWN = ("globex", "initech", "hooli", "umbrella", "stark")
 SHARED = ("acme", "wayne", "wonka")
+_CROWD = 40
 # From a final dot to its reply: long enough for a kill to meet some.
 _LATENCY = 0.04
 _STEP = 0.01
-_WAIT_FOR_DOTS = 1.0
+_WAIT_FOR_DOTS = 5.0
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Plan:
     mails: int = 10_000
     kills: int = 200
     drops: int = 200
+    restarts: int = 5
     workers: int = 3
     seed: int = 1
     silent: float = 0.05
@@ -60,11 +62,12 @@ class Outcome:
     wrong: tuple[str, ...]
 
 
-def run(app: Flask, folder: Path, plan: Plan) -> Outcome:
-    """Needs a fresh installation. `folder` takes the journal of the sink."""
+def run(app: Flask, folder: Path, plan: Plan, restart: Callable[[], None] | None = None) -> Outcome:
+    """Needs a fresh installation. `folder` takes the journal of the sink; `restart` takes the
+    database away and brings it back."""
     began = time.monotonic()
     with app.app_context(), _scene(app, folder, plan) as scene:
-        faults = scene.strike()
+        faults = scene.strike(restart)
         unfinished = scene.until_all_is_over()
         codes = scene.crew.end()
         faults.dots = scene.journal.read()
@@ -87,17 +90,21 @@ class _Scene:
     handing_in: HandingIn
     journal: Journal
 
-    def strike(self) -> Faults:
+    def strike(self, restart: Callable[[], None] | None) -> Faults:
         """Hand in a portion, let a part of it pass, kill: as often as it was planned."""
         chance = random.Random(self.plan.seed)
         faults = Faults()
+        restarts = chance.sample(range(self.plan.kills), self.plan.restarts) if restart else []
         portion, rest = divmod(self.plan.mails, self.plan.kills)
         for turn in range(self.plan.kills):
             self.handing_in.ask(portion + (rest if turn == 0 else 0))
             # A busy database must not let the kills run ahead of the mail.
-            self.handing_in.wait(but=2 * portion)
+            self.handing_in.wait(but=portion)
             self._let_pass(chance.randint(1, portion))
             time.sleep(chance.uniform(0, _LATENCY))
+            if restart is not None and turn in restarts:
+                restart()
+                faults.restarts += 1
             tell = chance.random() >= self.plan.silent
             faults.strikes.append(self.crew.kill(chance, tell=tell))
         self.handing_in.wait()
@@ -134,7 +141,7 @@ def _scene(app: Flask, folder: Path, plan: Plan) -> Iterator[_Scene]:
         journal = stack.enter_context(Journal(path))
         manners = Manners(drops=_drops(plan), latency=_LATENCY)
         port = stack.enter_context(sink.running(path, manners))
-        found = tenants.found(OWN, SHARED, port)
+        found = tenants.found(OWN, SHARED, port, crowds=dict.fromkeys(SHARED, _CROWD))
         api = stack.enter_context(web.running(settings)) if plan.by_api else None
         hands = stack.enter_context(handing_in.running(settings, found, api=api, seed=plan.seed))
         workers = stack.enter_context(crew.working(settings, plan.workers))

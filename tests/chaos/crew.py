@@ -43,8 +43,8 @@ class Crew:
     def kill(self, chance: random.Random, *, tell: bool) -> Strike:
         """kill -9 one of them. `tell`: what it held is given back at once, as `portal up` does;
         else its leases have to run out, as on a machine that lost its power."""
-        place = chance.randrange(len(self._processes))
-        process = self._processes[place]
+        # The newest may not have begun its work.
+        process = self._processes.pop(chance.randrange(max(1, len(self._processes) - 1)))
         if process.exitcode is not None:
             self.fallen.append(process.exitcode)
         process.kill()
@@ -54,7 +54,7 @@ class Crew:
         strike = _look_at(pid, tell)
         if tell:
             recovering.release_dead(claims.process_name(pid))
-        self._processes[place] = self._start()
+        self._processes.append(self._start())
         return strike
 
     def end(self) -> list[int | None]:

@@ -14,6 +14,7 @@ from tests.ledger import name_of
 class Faults:
     strikes: list[Strike] = field(default_factory=list)
     dots: Sequence[Dot] = ()
+    restarts: int = 0
 
     @property
     def copies(self) -> list[Dot]:

@@ -1,7 +1,7 @@
 """An installation on a fresh database with durable commits, for runs outside of pytest."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +17,12 @@ from tests.databases import EngineName, PostgresTemplate, SqliteTemplate, Templa
 
 @dataclass(frozen=True)
 class Installed:
-    """`folder` is the run's own, and goes with it."""
+    """`folder` is the run's own, and goes with it. `restart` takes the database away and brings it
+    back; SQLite has nothing to restart."""
 
     app: Flask
     folder: Path
+    restart: Callable[[], None] | None
 
 
 @contextmanager
@@ -28,14 +30,16 @@ def fresh(engine: EngineName) -> Iterator[Installed]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         template: Template
+        restart = None
         if engine is EngineName.SQLITE:
             template = SqliteTemplate(folder, migrate)
         else:
-            template = PostgresTemplate(migrate, settings=())
+            template = server = PostgresTemplate(migrate, settings=())
+            restart = server.restart_at_once
         try:
             app = create_app(config_for(template.copy(folder), folder / "data"))
             keys.ensure(app)
-            yield Installed(app, folder)
+            yield Installed(app, folder, restart)
             with app.app_context():
                 db.session.remove()
                 db.engine.dispose()

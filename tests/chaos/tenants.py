@@ -13,7 +13,7 @@ from portal.settings import changes, senders
 from portal.settings.scope import HOST, Scope
 
 HOST_ADDRESS = "no-reply@gatepost.test"
-_MEMBERS = 10
+_CROWD = 5
 
 
 @dataclass(frozen=True)
@@ -35,17 +35,20 @@ def found(
     own: Sequence[str],
     shared: Sequence[str],
     port: int,
+    *,
     elsewhere: Mapping[str, int] | None = None,
+    crowds: Mapping[str, int] | None = None,
 ) -> list[Tenant]:
     """Make them; commits. Every sender points to that port of this machine, but of those whose
-    slugs have a port of their own `elsewhere`."""
-    ports = elsewhere or {}
+    slugs have a port of their own `elsewhere`. `crowds`: how many members they have, by slug; the
+    host's sender carries no more than 120 mails an hour to each."""
+    ports, crowds = elsewhere or {}, crowds or {}
     allowed = [f"127.0.0.1:{one}" for one in (port, *ports.values())]
     changes.save_allowed_destinations(allowed, actor=OPERATOR)
     _save_sender(HOST, HOST_ADDRESS, port)
-    tenants = [_tenant(slug, HOST_ADDRESS) for slug in shared]
+    tenants = [_tenant(slug, HOST_ADDRESS, crowds.get(slug, _CROWD)) for slug in shared]
     for slug in own:
-        tenant = _tenant(slug, f"alerts@{slug}.test")
+        tenant = _tenant(slug, f"alerts@{slug}.test", crowds.get(slug, _CROWD))
         _save_sender(Scope(tenant.id), tenant.from_address, ports.get(slug, port))
         changes.save_mail_settings(Scope(tenant.id), {"mode": "own"}, actor=OPERATOR)
         tenants.append(tenant)
@@ -53,9 +56,9 @@ def found(
     return tenants
 
 
-def _tenant(slug: str, from_address: str) -> Tenant:
+def _tenant(slug: str, from_address: str, crowd: int) -> Tenant:
     organization = organizations.create(name=slug.title(), short_name=slug, actor=OPERATOR)
-    people = dict(_person(organization, number) for number in range(_MEMBERS))
+    people = dict(_person(organization, number) for number in range(crowd))
     _, token = tokens.create(organization, name="ci", scopes=[TokenScope.SEND], actor=OPERATOR)
     return Tenant(organization.id, slug, from_address, people, token)
 

@@ -4,12 +4,23 @@ import os
 import signal
 
 import pytest
+from flask import current_app
 
 from portal.config import Config
 from portal.delivery import claims, recovering
+from portal.delivery.loop import Loop
 from portal.delivery.models import State
 from portal.identity.models import Organization
-from tests.delivering import Gate, enqueue, outcomes, record, take_turns, worker_process
+from tests.delivering import (
+    Gate,
+    deliver,
+    end_leases,
+    enqueue,
+    outcomes,
+    record,
+    take_turns,
+    worker_process,
+)
 from tests.faults.breaking import obey, refuse
 from tests.faults.routes import people
 from tests.ledger import Ledger
@@ -39,4 +50,25 @@ def test_mail_killed_within_its_content_goes_out_once(
     assert record(one).attempts[0].cause == "worker_lost"
     assert not record(one).may_be_duplicate
     assert len(server.messages) == 1
+    ledger.check(server)
+
+
+@pytest.mark.fault(40)
+def test_a_worker_that_slept_alone_past_its_lease_does_not_keep_what_it_may_not_send(
+    globex: Organization, ledger: Ledger, server: SmtpServer
+) -> None:
+    """Nobody took the mail over meanwhile; it comes back when its lease has ended."""
+    loop = Loop(current_app._get_current_object())  # type: ignore[attr-defined]
+    (one,) = ledger.note(enqueue(globex, *people(1)))
+    (claimed,) = claims.claim("alone", limit=1)
+    end_leases()
+    deliver(claimed, loop)
+    assert server.messages == []
+    assert record(one).state is State.SENDING
+    claims.renew("alone", but=loop.abandoned)
+    assert recovering.recover_expired() == 1
+    loop.close()
+    take_turns()
+    assert outcomes(one) == ["recovered", "accepted"]
+    assert record(one).attempts[0].cause == "lease_lost"
     ledger.check(server)

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import event, select, text
+from sqlalchemy import event, func, select, text
+from sqlalchemy.exc import OperationalError
 
 from portal import database
 from portal.config import Config
@@ -185,5 +186,36 @@ def test_a_record_that_cannot_be_written_keeps_the_result_until_it_can(
         obey(config, "attempts")
         until(all_in(State.ACCEPTED, [one]))
     assert outcomes(one) == ["accepted"]
+    assert len(server.messages) == 1
+    ledger.check(server)
+
+
+@pytest.mark.fault(44)
+def test_a_commit_of_which_nobody_knows_is_resolved_by_the_key_of_the_call(
+    globex: Organization,
+    system: Caller,
+    ledger: Ledger,
+    server: SmtpServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The database takes the commit, and the connection is lost before it says so."""
+    commit = db.session.commit
+    losses = [OperationalError("COMMIT", {}, Exception("the server closed the connection"))]
+
+    def and_is_lost() -> None:
+        alerts = db.session.scalar(select(func.count()).select_from(Alert))
+        commit()
+        if alerts and losses:
+            raise losses.pop()
+
+    monkeypatch.setattr(db.session, "commit", and_is_lost)
+    assert system.raise_alert(key="one").status_code == 503
+    monkeypatch.undo()
+    assert losses == []
+    again = system.raise_alert(key="one")
+    assert (again.status_code, again.headers["Idempotency-Replayed"]) == (202, "true")
+    assert count(Alert) == count(Delivery) == 1
+    ledger.note(db.session.scalars(select(Delivery.id)))
+    take_turns()
     assert len(server.messages) == 1
     ledger.check(server)

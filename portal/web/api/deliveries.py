@@ -14,12 +14,14 @@ from portal.extensions import db
 from portal.identity import organizations
 from portal.identity.models import Organization
 from portal.identity.policy import Permission
-from portal.records import search
+from portal.records import search, unknown
 from portal.records.search import Filters
+from portal.settings.scope import Scope
 from portal.validation import Invalid
 from portal.web import guard
 from portal.web.api import inputs, shapes
 from portal.web.api.calls import call
+from portal.web.api.inputs import Input
 from portal.web.api.pages import PageQuery, cursor
 from portal.web.api.times import Moment
 from portal.web.blueprints import api as blueprint
@@ -80,6 +82,35 @@ def read_delivery(
     )
 
 
+@blueprint.post("/deliveries/<uuid:delivery_id>/confirm")
+@blueprint.post("/organizations/<slug:organization>/deliveries/<uuid:delivery_id>/confirm")
+@call(takes=Input, gives=shapes.DeliveryShape)
+@requires(Permission.RECORDS_CHANGE, at_host=Permission.HOST_RECORDS_CHANGE)
+def confirm_delivery(
+    organization: Organization | None, delivery_id: uuid.UUID
+) -> shapes.DeliveryShape:
+    """Say of a mail whose outcome is unknown that it arrived."""
+    inputs.body(Input)
+    delivery = _own(organization, delivery_id)
+    unknown.confirm(delivery, actor=guard.principal().actor)
+    return shown(organization, [delivery])[0]
+
+
+@blueprint.post("/deliveries/<uuid:delivery_id>/retry")
+@blueprint.post("/organizations/<slug:organization>/deliveries/<uuid:delivery_id>/retry")
+@call(takes=Input, gives=shapes.DeliveryShape)
+@requires(Permission.RECORDS_CHANGE, at_host=Permission.HOST_RECORDS_CHANGE)
+def retry_delivery(
+    organization: Organization | None, delivery_id: uuid.UUID
+) -> shapes.DeliveryShape:
+    """Send a mail whose outcome is unknown anyway: there may be a second copy. In place of
+    security mail a new link is mailed, and this record ends as cancelled."""
+    inputs.body(Input)
+    delivery = _own(organization, delivery_id)
+    unknown.send_anyway(delivery, actor=guard.principal().actor)
+    return shown(organization, [delivery])[0]
+
+
 def shown(
     organization: Organization | None, deliveries: Sequence[Delivery]
 ) -> list[shapes.DeliveryShape]:
@@ -92,6 +123,11 @@ def shown(
         )
         for delivery in deliveries
     ]
+
+
+def _own(organization: Organization | None, delivery_id: uuid.UUID) -> Delivery:
+    """The record of this scope, to be changed: on a bare path one of the host's own mail."""
+    return unknown.find(Scope.of(organization), delivery_id) or abort(404)
 
 
 def _filters(wanted: DeliveryQuery, organization: Organization | None) -> Filters:

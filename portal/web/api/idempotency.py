@@ -148,10 +148,14 @@ def _still_running() -> Conflict:
 
 
 def _release(reserved: uuid.UUID) -> None:
-    """Forget the reservation, also one that the capability committed before it failed."""
-    db.session.rollback()
+    """Forget the reservation, also one that the capability committed before it failed.
+
+    With an answer it is none any more: that commit seemed to fail and went through.
+    """
+    unanswered = (IdempotentAnswer.id == reserved) & IdempotentAnswer.status.is_(None)
     with contextlib.suppress(SQLAlchemyError):
-        db.session.execute(delete(IdempotentAnswer).where(IdempotentAnswer.id == reserved))
+        db.session.rollback()
+        db.session.execute(delete(IdempotentAnswer).where(unanswered))
         db.session.commit()
 
 

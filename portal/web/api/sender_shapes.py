@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, Field
 
+from portal.delivery import draining
 from portal.settings import effective, overview, senders
 from portal.settings.models import Sender, VersionState
 from portal.settings.overview import Health
@@ -139,6 +140,26 @@ class HealthShape(BaseModel):
     next_probe_at: ShownTime | None
 
 
+class QueueShape(BaseModel):
+    """What this sender hands over next. `is_more`: at least so many wait. `done_at` is an estimate
+    from the last minutes, null where too little went out to tell, or nothing waits."""
+
+    waiting: int
+    is_more: bool
+    per_minute: float | None
+    done_at: ShownTime | None
+
+    @classmethod
+    def of(cls, sender: Sender) -> "QueueShape":
+        drain = draining.of_sender(sender)
+        return cls(
+            waiting=drain.waiting.number,
+            is_more=drain.waiting.is_more,
+            per_minute=drain.per_minute and round(drain.per_minute, 1),
+            done_at=drain.done_at,
+        )
+
+
 class SenderShape(BaseModel):
     """The newest values: those of the draft, if one waits for its test (`state` draft)."""
 
@@ -175,6 +196,7 @@ class SenderShape(BaseModel):
     state: VersionState
     default: bool
     health: HealthShape
+    queue: QueueShape
 
     @classmethod
     def of(cls, sender: Sender) -> "SenderShape":
@@ -191,6 +213,7 @@ class SenderShape(BaseModel):
             state=version.state,
             default=default is not None and default.id == sender.id,
             health=_health(sender),
+            queue=QueueShape.of(sender),
         )
 
 

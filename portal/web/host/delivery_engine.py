@@ -3,6 +3,7 @@
 from flask import render_template
 from flask.typing import ResponseReturnValue
 
+from portal.delivery import draining
 from portal.identity.policy import Permission
 from portal.records import overview, queue
 from portal.web.blueprints import host as blueprint
@@ -17,5 +18,6 @@ def delivery_engine() -> ResponseReturnValue:
         workers=queue.workers(),
         lanes=queue.lanes(),
         paused=queue.paused_senders(),
-        waiting=overview.waiting(None),
+        waiting=(waiting := overview.waiting(None)),
+        drain=draining.at_host(waiting.due),
     )

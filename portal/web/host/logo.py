@@ -13,17 +13,17 @@ _PLACE = Place(None)
 
 @blueprint.route("/mail-settings/logo", methods=["GET", "POST"])
 @requires(Permission.HOST_SETTINGS_CHANGE)
-def logo() -> ResponseReturnValue:
+def mail_settings_logo() -> ResponseReturnValue:
     return logo_pages.page(_PLACE)
 
 
 @blueprint.get("/mail-settings/logo/image")
 @requires(Permission.HOST_SETTINGS_READ)
-def logo_image() -> ResponseReturnValue:
+def mail_settings_logo_image() -> ResponseReturnValue:
     return logo_pages.image(_PLACE)
 
 
 @blueprint.post("/mail-settings/logo/remove")
 @requires(Permission.HOST_SETTINGS_CHANGE)
-def logo_remove() -> ResponseReturnValue:
+def mail_settings_logo_remove() -> ResponseReturnValue:
     return logo_pages.remove(_PLACE)

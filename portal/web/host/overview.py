@@ -4,6 +4,7 @@ from flask import render_template
 from flask.typing import ResponseReturnValue
 
 from portal.clock import utcnow
+from portal.delivery import draining
 from portal.identity.policy import Permission
 from portal.records import overview as reading
 from portal.records import queue
@@ -27,7 +28,8 @@ def overview() -> ResponseReturnValue:
         now=utcnow(),
         day=day,
         chart=charts.of(day),
-        waiting=reading.waiting(None),
+        waiting=(waiting := reading.waiting(None)),
+        drain=draining.at_host(waiting.due),
         speed=reading.speed(None),
         organizations=reading.organizations(),
         senders=reading.senders(),

@@ -5,7 +5,8 @@ import uuid
 from flask.typing import ResponseReturnValue
 
 from portal.identity.policy import Permission
-from portal.web import records_pages
+from portal.records.unknown import Act
+from portal.web import records_pages, unknown_pages
 from portal.web.blueprints import host as blueprint
 from portal.web.guard import requires
 from portal.web.records_pages import Place
@@ -29,3 +30,21 @@ def record(delivery_id: uuid.UUID) -> ResponseReturnValue:
 @requires(Permission.HOST_RECORDS_READ)
 def record_letter(delivery_id: uuid.UUID) -> ResponseReturnValue:
     return records_pages.letter(_HOST, delivery_id)
+
+
+@blueprint.get("/records/unknown")
+@requires(Permission.HOST_RECORDS_READ)
+def records_unknown() -> ResponseReturnValue:
+    return unknown_pages.listed(_HOST)
+
+
+@blueprint.post("/records/unknown/confirm")
+@requires(Permission.HOST_RECORDS_CHANGE)
+def records_unknown_confirm() -> ResponseReturnValue:
+    return unknown_pages.decided(_HOST, Act.CONFIRM)
+
+
+@blueprint.post("/records/unknown/send")
+@requires(Permission.HOST_RECORDS_CHANGE)
+def records_unknown_send() -> ResponseReturnValue:
+    return unknown_pages.decided(_HOST, Act.SEND)

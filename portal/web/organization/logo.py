@@ -12,17 +12,17 @@ from portal.web.settings_pages import Place
 
 @blueprint.route("/mail-settings/logo", methods=["GET", "POST"])
 @requires(Permission.SETTINGS_CHANGE)
-def logo(organization: Organization) -> ResponseReturnValue:
+def mail_settings_logo(organization: Organization) -> ResponseReturnValue:
     return logo_pages.page(Place(organization))
 
 
 @blueprint.get("/mail-settings/logo/image")
 @requires(Permission.SETTINGS_READ)
-def logo_image(organization: Organization) -> ResponseReturnValue:
+def mail_settings_logo_image(organization: Organization) -> ResponseReturnValue:
     return logo_pages.image(Place(organization))
 
 
 @blueprint.post("/mail-settings/logo/remove")
 @requires(Permission.SETTINGS_CHANGE)
-def logo_remove(organization: Organization) -> ResponseReturnValue:
+def mail_settings_logo_remove(organization: Organization) -> ResponseReturnValue:
     return logo_pages.remove(Place(organization))

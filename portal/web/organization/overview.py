@@ -3,6 +3,7 @@
 from flask import render_template
 from flask.typing import ResponseReturnValue
 
+from portal.delivery import draining
 from portal.identity import members
 from portal.identity.models import Organization
 from portal.identity.policy import Permission
@@ -37,7 +38,8 @@ def overview(organization: Organization) -> ResponseReturnValue:
         place=place,
         day=day,
         chart=charts.of(day),
-        waiting=reading.waiting(organization),
+        waiting=(waiting := reading.waiting(organization)),
+        drain=draining.of_organization(organization, waiting.due),
         speed=reading.speed(organization),
         way=way,
         steps=_steps(organization, way["route"]),

@@ -6,7 +6,8 @@ from flask.typing import ResponseReturnValue
 
 from portal.identity.models import Organization
 from portal.identity.policy import Permission
-from portal.web import records_pages
+from portal.records.unknown import Act
+from portal.web import records_pages, unknown_pages
 from portal.web.blueprints import organization as blueprint
 from portal.web.guard import requires
 from portal.web.records_pages import Place
@@ -28,3 +29,21 @@ def record(organization: Organization, delivery_id: uuid.UUID) -> ResponseReturn
 @requires(Permission.RECORDS_READ)
 def record_letter(organization: Organization, delivery_id: uuid.UUID) -> ResponseReturnValue:
     return records_pages.letter(Place(organization), delivery_id)
+
+
+@blueprint.get("/records/unknown")
+@requires(Permission.RECORDS_READ)
+def records_unknown(organization: Organization) -> ResponseReturnValue:
+    return unknown_pages.listed(Place(organization))
+
+
+@blueprint.post("/records/unknown/confirm")
+@requires(Permission.RECORDS_CHANGE)
+def records_unknown_confirm(organization: Organization) -> ResponseReturnValue:
+    return unknown_pages.decided(Place(organization), Act.CONFIRM)
+
+
+@blueprint.post("/records/unknown/send")
+@requires(Permission.RECORDS_CHANGE)
+def records_unknown_send(organization: Organization) -> ResponseReturnValue:
+    return unknown_pages.decided(Place(organization), Act.SEND)

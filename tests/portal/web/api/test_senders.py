@@ -37,7 +37,7 @@ KEYS = {
     "encryption", "verify", "ca", "authentication", "username", "domain", "secret_set",
     "allow_clear_login", "ehlo_name", "connect_timeout", "command_timeout", "per_minute",
     "per_day", "connections", "messages_per_connection", "priority", "active", "state", "default",
-    "health", "client_id", "token_url", "scope", "client_secret_expires_at", "kinds",
+    "health", "queue", "client_id", "token_url", "scope", "client_secret_expires_at", "kinds",
     "allowed_from",
 }  # fmt: skip
 

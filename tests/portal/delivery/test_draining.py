@@ -1,0 +1,71 @@
+"""When the mail that waits will be through, from what went out in the last minutes."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+
+from portal.clock import utcnow
+from portal.delivery import draining
+from portal.delivery.counting import Count
+from portal.delivery.models import Attempt, AttemptOutcome, Delivery, Level, State
+from portal.delivery.outbox import Addressee
+from portal.extensions import db
+from portal.identity.models import Organization
+from portal.settings import senders
+from portal.settings.models import Sender
+from portal.settings.scope import Scope
+from tests.delivering import enqueue
+
+
+def mails(globex: Organization, number: int) -> Sequence[Delivery]:
+    ids = enqueue(globex, *(Addressee(f"{n}@x.test") for n in range(number)))
+    return [db.session.get_one(Delivery, one) for one in ids]
+
+
+def hand_over(sender: Sender, deliveries: Sequence[Delivery], *, within: timedelta) -> None:
+    """As if they went out evenly in that time until now."""
+    for place, delivery in enumerate(deliveries):
+        started_at = utcnow() - within * (1 - place / len(deliveries))
+        delivery.state, delivery.accepted_at = State.ACCEPTED, started_at
+        delivery.sender_id, delivery.level = sender.id, Level.ORGANIZATION
+        attempt = Attempt(
+            organization_id=delivery.organization_id,
+            delivery_id=delivery.id,
+            number=1,
+            started_at=started_at,
+            outcome=AttemptOutcome.ACCEPTED,
+        )
+        db.session.add(attempt)
+    db.session.commit()
+
+
+def test_the_end_is_told_from_the_rate_of_the_last_minutes(globex: Organization) -> None:
+    sender = senders.find(Scope.of(globex), "main")
+    assert sender is not None
+    hand_over(sender, mails(globex, 20), within=timedelta(minutes=2))
+    assert draining.of_sender(sender) == draining.Drain(Count(0)), "nothing waits"
+    mails(globex, 50)
+    for drain in (
+        draining.of_sender(sender),
+        draining.of_organization(globex, Count(50)),
+        draining.at_host(Count(50)),
+    ):
+        assert drain.waiting == Count(50)
+        assert drain.per_minute == pytest.approx(10, rel=0.2)
+        assert drain.done_at is not None
+        assert drain.done_at - utcnow() > timedelta(minutes=3)
+
+    sender.consecutive_failures = 1
+    assert draining.of_sender(sender) == draining.Drain(Count(50)), "it fails"
+    sender.consecutive_failures = 0
+    db.session.query(Attempt).update({"started_at": utcnow() - timedelta(hours=1)})
+    assert draining.of_organization(globex, Count(50)).done_at is None, "too long ago"
+
+
+def test_of_a_few_mails_no_rate_is_told(globex: Organization) -> None:
+    sender = senders.find(Scope.of(globex), "main")
+    assert sender is not None
+    hand_over(sender, mails(globex, 4), within=timedelta(minutes=2))
+    mails(globex, 5)
+    assert draining.of_sender(sender) == draining.Drain(Count(5))
