@@ -72,7 +72,6 @@ def claim(worker: str, *, limit: int, but: Collection[uuid.UUID | None] = ()) ->
                 lease_owner=worker,
                 lease_until=now + LEASE,
                 fence=Delivery.fence + 1,
-                dot_pending=False,
             )
             .returning(Delivery.id, Delivery.organization_id, Delivery.fence, Delivery.recoveries)
             .execution_options(synchronize_session=False)
