@@ -7,8 +7,8 @@
 Each round runs twice with senders of their own, and twice with the host's sender for all: first
 quiet, then beside three organizations in trouble. One's server takes no connection, one's says a
 byte a second, one has a backlog waiting when the workers start. The others hand in mail steadily.
-What counts is the time from `created_at` to the final dot at the server, as the server wrote it
-down, and the comparison of both runs. Goal: 95 % within 10 s and 99 % within 30 s.
+What counts is the time from the call that hands a mail in to its final dot at the server, as the
+server wrote it down, and the comparison of both runs. Goal: 95 % within 10 s and 99 % within 30 s.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
+from sqlalchemy.exc import OperationalError
 
 from portal.database import reading_only
 from portal.delivery import outbox
@@ -182,7 +183,7 @@ def _until_they_work(workers: int) -> None:
 
 def _hand_in(found: list[Tenant], chosen: argparse.Namespace, troubled: bool) -> dict[Name, float]:
     """One mail after the other, at the rate; now and then also of those in trouble. Returns when
-    each mail of the others was accepted."""
+    each mail of the others was first asked for."""
     calm = [tenant for tenant in found if tenant.slug not in _TROUBLED]
     sick = [tenant for tenant in found if tenant.slug in _TROUBLED] if troubled else []
     chance = random.Random(1)  # noqa: S311 - chooses organizations, guards nothing
@@ -190,12 +191,23 @@ def _hand_in(found: list[Tenant], chosen: argparse.Namespace, troubled: bool) ->
     began = time.monotonic()
     for turn in range(int(chosen.rate * chosen.seconds)):
         time.sleep(max(0.0, began + turn / chosen.rate - time.monotonic()))
-        (made,) = _enqueue(chance.choice(calm), 1)
-        handed_in[(made.message_id, made.recipient)] = made.created_at.timestamp()
+        asked_at = time.time()
+        handed_in[_hand_in_one(chance.choice(calm))] = asked_at
         if sick and turn % 10 == 0:
-            _enqueue(chance.choice(sick), 1)
-        db.session.rollback()
+            _hand_in_one(chance.choice(sick))
     return handed_in
+
+
+def _hand_in_one(tenant: Tenant) -> Name:
+    """Again and again, as a caller does who is told that the database is busy."""
+    while True:
+        try:
+            (made,) = _enqueue(tenant, 1)
+            return made.message_id, made.recipient
+        except OperationalError:
+            continue
+        finally:
+            db.session.rollback()
 
 
 def _measured(handed_in: dict[Name, float], journal: Journal) -> Measured:

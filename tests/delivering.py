@@ -222,10 +222,15 @@ def worker_thread(app: Flask, name: str = "thread") -> Iterator[None]:
 
 
 @contextmanager
-def worker_process() -> Iterator[BaseProcess]:
-    """A delivery worker in a process of its own; killed where it is still there at the end."""
+def worker_process(
+    target: Callable[[dict[str, str]], None] | None = None,
+) -> Iterator[BaseProcess]:
+    """A delivery worker in a process of its own; killed where it is still there at the end.
+
+    `target`: what to run in place of `work`.
+    """
     db.session.rollback()
-    process = _context.Process(target=_work, args=(_settings(),), daemon=True)
+    process = _context.Process(target=target or work, args=(_settings(),), daemon=True)
     process.start()
     try:
         yield process
@@ -275,7 +280,8 @@ def _settings() -> dict[str, str]:
     }
 
 
-def _work(settings: dict[str, str]) -> None:
+def work(settings: dict[str, str]) -> None:
+    """What such a process does."""
     app = create_app(Config.from_environment(settings))
     keys.ensure(app)
     worker.run(app)

@@ -93,6 +93,7 @@ def _set_up(portal: Running, folder: Path, password: str, keeps: socket.socket) 
     platform_port, platform = _catcher(keeps, mail, None)
     globex_port, globex = _catcher(asks, mail, folder / "globex.login")
     ports = {"platform_port": platform_port, "globex_port": globex_port}
+    (folder / "globex.png").write_bytes(sample.logo())
     file = folder / "sample.yaml"
     _write(file, sample.settings_file(ports))
     apply.carry_out(portal.app, document.read(file, shape.FILE), file)

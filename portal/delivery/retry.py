@@ -14,6 +14,9 @@ _LONGEST = timedelta(hours=1)
 _URGENT = (Category.SECURITY, Category.ALERT, Category.APPROVAL)
 _PROBE_FIRST = timedelta(seconds=15)
 _PROBE_LONGEST = timedelta(minutes=10)
+# With their jitter.
+LONGEST_WAIT = _LONGEST * 1.25
+LONGEST_PROBE = _PROBE_LONGEST * 1.25
 
 
 @dataclass(frozen=True)

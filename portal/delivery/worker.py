@@ -17,6 +17,7 @@ from portal import logs
 from portal.clock import monotonic, utcnow
 from portal.database import reading_only
 from portal.delivery import claims, limits, recovering, sweeping
+from portal.delivery.clock_jumps import ClockWatch
 from portal.delivery.loop import Loop
 from portal.delivery.models import Delivery, State, Worker
 from portal.extensions import db
@@ -60,7 +61,8 @@ class DeliveryWorker:
         self._stop = stop
         self._loop = Loop(app, stop)
         self._started = False
-        self._swept = self._renewed = self._looked = self._claimed = float("-inf")
+        self._swept = self._renewed = self._looked = self._claimed = self._jumped = float("-inf")
+        self._watch = ClockWatch()
 
     def run(self, waker: Waker) -> None:
         while not self._stop.is_set():
@@ -74,7 +76,9 @@ class DeliveryWorker:
         self._finish()
 
     def _turn(self, waker: Waker) -> None:
-        # 1. Say that this worker lives, and keep its leases.
+        # 1. Say that this worker lives, and keep its leases: at once where the clock jumped.
+        if self._watch.has_jumped():
+            self._renewed, self._jumped = float("-inf"), monotonic()
         self._keep_leases()
         # 2. Act on what changed above: settings, organizations, people.
         released = self._look_for_events(waker.wait(0))
@@ -112,7 +116,9 @@ class DeliveryWorker:
         if not self._started:
             sweeping.release_sealed()
             self._started = True
-        recovering.recover_expired()
+        # After a jump every worker renews its leases first.
+        if monotonic() - self._jumped > claims.LEASE.total_seconds():
+            recovering.recover_expired()
         sweeping.probe_paused_senders()
         sweeping.expire()
         sweeping.release_stranded()

@@ -59,6 +59,11 @@ def settings_file(ports: Mapping[str, int]) -> str:
     return Template(text).substitute(ports)
 
 
+def logo() -> bytes:
+    """The image that the settings name as globex.png."""
+    return resources.files("portal.demo").joinpath("globex.png").read_bytes()
+
+
 def tell() -> list[uuid.UUID]:
     """Raise the alerts and ask for the approvals; commits. Returns the ids of their deliveries."""
     made = [delivery.id for story in STORIES for delivery in _tell(story)]

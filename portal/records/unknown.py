@@ -114,7 +114,8 @@ def decide(scope: Scope, ids: Sequence[uuid.UUID], act: Act, *, actor: Actor) ->
     Ids of another scope, or of nothing, are passed over.
     """
     done, left = 0, []
-    for delivery_id in dict.fromkeys(ids):
+    # In one order for everybody: two people with the same selection wait for each other in turn.
+    for delivery_id in sorted(set(ids)):
         delivery = find(scope, delivery_id)
         if delivery is None:
             continue

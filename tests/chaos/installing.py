@@ -12,7 +12,8 @@ from portal import keys
 from portal.app import create_app
 from portal.extensions import db
 from tests.conftest import config_for, migrate
-from tests.databases import EngineName, PostgresTemplate, SqliteTemplate, Template
+from tests.databases import EngineName, SqliteTemplate, Template
+from tests.faults.crashing_postgres import CrashingPostgres
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ def fresh(engine: EngineName) -> Iterator[Installed]:
         if engine is EngineName.SQLITE:
             template = SqliteTemplate(folder, migrate)
         else:
-            template = server = PostgresTemplate(migrate, settings=())
-            restart = server.restart_at_once
+            template = server = CrashingPostgres(migrate)
+            restart = server.crash
         try:
             app = create_app(config_for(template.copy(folder), folder / "data"))
             keys.ensure(app)

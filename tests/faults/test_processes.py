@@ -1,4 +1,4 @@
-"""Faults of the worker's process: killed in the middle of a content."""
+"""Faults of the worker's process: killed in a content, asleep, killed by one letter."""
 
 import os
 import signal
@@ -12,7 +12,9 @@ from portal.delivery.loop import Loop
 from portal.delivery.models import State
 from portal.identity.models import Organization
 from tests.delivering import (
+    ALERT,
     Gate,
+    all_in,
     deliver,
     end_leases,
     enqueue,
@@ -21,6 +23,7 @@ from tests.delivering import (
     take_turns,
     worker_process,
 )
+from tests.faults import poisoned
 from tests.faults.breaking import obey, refuse
 from tests.faults.routes import people
 from tests.ledger import Ledger
@@ -71,4 +74,28 @@ def test_a_worker_that_slept_alone_past_its_lease_does_not_keep_what_it_may_not_
     take_turns()
     assert outcomes(one) == ["recovered", "accepted"]
     assert record(one).attempts[0].cause == "lease_lost"
+    ledger.check(server)
+
+
+@pytest.mark.fault(48)
+def test_a_letter_that_kills_its_workers_is_parked_and_costs_no_other_mail(
+    globex: Organization, ledger: Ledger, server: SmtpServer
+) -> None:
+    (poison,) = ledger.note(enqueue(globex, *people(1), data=ALERT | {"text": poisoned.POISON}))
+    others = ledger.note(enqueue(globex, *people(5)))
+    deaths = 0
+    while record(poison).state is not State.FAILED:
+        assert deaths < 6
+        with worker_process(poisoned.work) as process:
+            process.join(30)
+            assert process.exitcode == -signal.SIGKILL
+        recovering.release_dead(claims.process_name(process.pid or 0))
+        deaths += 1
+    assert deaths >= 3
+    assert record(poison).reason == "parked"
+    assert outcomes(poison) == ["recovered"] * deaths
+    assert {attempt.cause for attempt in record(poison).attempts} == {"worker_lost"}
+    take_turns()
+    assert all_in(State.ACCEPTED, others)()
+    assert len(server.messages) == len(others)
     ledger.check(server)

@@ -1,5 +1,6 @@
 """The built-in mail catcher's mail, for reading. There is such a page only where the demo runs."""
 
+import base64
 import re
 import uuid
 from collections.abc import Iterator
@@ -9,7 +10,9 @@ from email import message_from_bytes
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 from email.message import Message
+from html import escape, unescape
 from pathlib import Path
+from typing import cast
 
 from flask import Response, abort, current_app, render_template
 from flask.typing import ResponseReturnValue
@@ -23,6 +26,8 @@ from portal.web.guard import requires
 
 _SHOWN = 200
 _LINK = re.compile(r"https?://[^\s<>\"']+")
+# An image that the mail itself carries (RFC 2392).
+_CARRIED = re.compile(r'(?<=src=")cid:([^"]{1,300})(?=")')
 # What a mail holds is a stranger's: it runs nothing, loads nothing and knows no session.
 _MAIL_POLICY = (
     "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; "
@@ -80,9 +85,11 @@ def mail_catcher_mail(mail_id: uuid.UUID) -> ResponseReturnValue:
 @requires(Permission.HOST_CATCHER_READ)
 def mail_catcher_html(mail_id: uuid.UUID) -> ResponseReturnValue:
     """The HTML of one mail, for the frame of its page."""
-    html = _content(_parsed(_find(mail_id)), "text/html")
+    message = _parsed(_find(mail_id))
+    html = _content(message, "text/html")
     if html is None:
         abort(404)
+    html = _CARRIED.sub(lambda found: _data_of(message, found), html)
     # Pages refuse to be framed, so that a link of the mail must leave the frame.
     answer = Response(html.replace("<head>", '<head><base target="_blank">', 1))
     answer.headers["Content-Security-Policy"] = _MAIL_POLICY
@@ -129,6 +136,18 @@ def _content(message: Message, wanted: str) -> str | None:
         return payload.decode(part.get_content_charset("utf-8"), errors="replace")
     except LookupError:
         return payload.decode("utf-8", errors="replace")
+
+
+def _data_of(message: Message, found: re.Match[str]) -> str:
+    """The image of this Content-ID as a data: link; as it was where the mail has none."""
+    wanted = f"<{unescape(found[1])}>"
+    for part in message.walk():
+        content = part.get_payload(decode=True)
+        is_image = part.get_content_maintype() == "image" and isinstance(content, bytes)
+        if is_image and part.get("Content-ID") == wanted:
+            data = base64.b64encode(cast(bytes, content)).decode("ascii")
+            return escape(f"data:{part.get_content_type()};base64,{data}")
+    return found[0]
 
 
 def _parts(message: Message, wanted: str) -> Iterator[Message]:

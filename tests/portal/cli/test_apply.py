@@ -193,17 +193,19 @@ def test_what_is_not_in_the_file_stays(settings: Settings, example: Path, write:
         assert effective.settings_of(Scope.of(globex())).mode is Mode.OWN
 
 
-def test_an_inactive_sender_of_a_file_is_a_draft(settings: Settings, write: Write) -> None:
-    file = write(
-        "host:\n  senders:\n  - {name: a, display_name: A, from_address: a@a.test, "
-        "server: s.a.test, active: off}\n"
+def test_an_inactive_sender_of_a_file_is_a_draft_and_an_operator_may_make_it_the_default(
+    settings: Settings, write: Write
+) -> None:
+    sender = (
+        "  - {name: %s, display_name: A, from_address: a@a.test, server: s.a.test, active: off}\n"
     )
+    file = write(f"host:\n  mail: {{default_sender: b}}\n  senders:\n{sender % 'a'}{sender % 'b'}")
     assert "host: sender a created\n" in invoke(settings, "apply", file).output
     assert invoke(settings, "apply", file).output == "nothing to change\n"
     with opened(settings):
-        sender = senders.find(HOST, "a")
-        assert sender is not None
-        assert [version.state for version in sender.versions] == [VersionState.DRAFT]
+        found = effective.default_sender(HOST)
+        assert found is not None and found.name == "b"
+        assert [version.state for version in found.versions] == [VersionState.DRAFT]
 
 
 def test_a_secret_comes_from_the_environment_too(settings: Settings, write: Write) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import select, text
 
 from portal import keys
 from portal.app import create_app
+from portal.audit.log import OPERATOR
 from portal.audit.models import AuditEntry
 from portal.clock import utcnow
 from portal.config import Config
@@ -21,10 +22,13 @@ from portal.delivery.models import Attempt, AttemptOutcome, Delivery, State
 from portal.delivery.outbox import Addressee
 from portal.extensions import db
 from portal.identity.models import Organization, User
-from portal.settings.models import PassedTest, TestRun
+from portal.settings import logos
+from portal.settings.models import Logo, PassedTest, TestRun
+from portal.settings.scope import Scope
 from tests.cast import assemble
 from tests.databases import Database, EngineName, Template
 from tests.delivering import enqueue
+from tests.images import LOGO
 from tests.portal.cli.commands import invoke
 
 SQLITE = pytest.mark.parametrize("engine_name", [EngineName.SQLITE])
@@ -51,6 +55,7 @@ def here(settings: dict[str, str]) -> dict[str, str]:
         assemble(app)
         acme = db.session.query(Organization).filter_by(slug="acme").one()
         states = (*WAITING, State.ACCEPTED)
+        logos.save(Scope.of(acme), LOGO, actor=OPERATOR)
         ids = enqueue(acme, *(Addressee(f"{state}@acme.test") for state in states))
         for delivery_id, state in zip(ids, states, strict=True):
             delivery = db.session.get_one(Delivery, delivery_id)
@@ -95,6 +100,7 @@ def test_a_backup_with_keys_brings_everything_back_elsewhere(
         assert after.pop("audit_entries") == before.pop("audit_entries") + 1
         assert after == before
         assert keys.vault().open(sealed, context=("place",)) == "secret"
+        assert db.session.scalars(select(Logo.content)).all() == [LOGO]
         assert db.session.scalars(
             select(AuditEntry.changes).where(AuditEntry.action == "installation.restored")
         ).one()["waiting_mail"] == len(WAITING)

@@ -31,10 +31,11 @@ def hand_in(tenant: Tenant, mails: int) -> list[uuid.UUID]:
 
 
 def accepted(tenant: Tenant) -> int:
-    db.session.rollback()
     mine = Delivery.organization_id == tenant.id
     wanted = select(func.count()).where(mine, Delivery.state == State.ACCEPTED)
-    return db.session.scalar(wanted) or 0
+    count = db.session.scalar(wanted) or 0
+    db.session.rollback()
+    return count
 
 
 @pytest.mark.parametrize("own", [True, False], ids=["own senders", "the host's sender"])

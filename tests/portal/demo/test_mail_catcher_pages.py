@@ -1,3 +1,4 @@
+import base64
 import dataclasses
 import uuid
 from collections.abc import Iterator
@@ -11,10 +12,13 @@ from portal.app import create_app
 from portal.caught import CaughtMail, Envelope
 from portal.config import Config
 from portal.extensions import db
+from portal.smtp.body import InlineImage
 from tests import cast as people
 from tests.browser import Browser
 from tests.cast import Cast
 from tests.databases import EngineName
+from tests.images import LOGO
+from tests.portal.smtp.mails import build
 
 pytestmark = pytest.mark.parametrize("engine_name", [EngineName.SQLITE])
 ENVELOPE = Envelope("127.0.0.1:2525", None, "no-reply@acme.test", ("ann@acme.test",))
@@ -98,6 +102,16 @@ def test_the_html_of_a_mail_runs_nothing_and_loads_nothing(demo: Flask, rita: Br
     assert "allow-scripts" not in policy and "allow-same-origin" not in policy
     assert "default-src 'none'" in policy and "frame-ancestors 'self'" in policy
     assert answer.headers["X-Frame-Options"] == "SAMEORIGIN"
+
+
+def test_an_image_that_a_mail_carries_is_shown_in_its_html(demo: Flask, rita: Browser) -> None:
+    shown = build(
+        html='<img src="cid:logo.1@gatepost"><img src="cid:gone@gatepost">',
+        images=(InlineImage("logo.1@gatepost", "png", LOGO),),
+    )
+    text = rita.client.get(f"/host/mail-catcher/{put(demo, shown).id}/html").text
+    assert f'src="data:image/png;base64,{base64.b64encode(LOGO).decode()}"' in text
+    assert 'src="cid:gone@gatepost"' in text
 
 
 @pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)

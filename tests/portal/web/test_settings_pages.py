@@ -8,8 +8,9 @@ from flask import Flask
 
 from portal.audit.log import OPERATOR
 from portal.extensions import db
-from portal.settings import changes, effective
+from portal.settings import changes, effective, senders
 from portal.settings.models import MailSettings, Mode, VersionState
+from portal.settings.senders import Keep
 from tests.browser import Browser
 from tests.cast import Cast, Tenant
 from tests.portal.web.senders import found, path_of, scope_of
@@ -213,6 +214,32 @@ def test_a_sender_is_disabled_enabled_and_deleted_with_a_word_on_what_happens(
     assert "No sender of your own yet" in page.text
     with app.app_context():
         assert effective.default_sender(scope_of(cast.globex)) is None
+
+
+def test_a_sender_that_cannot_send_is_not_made_the_default_by_an_administrator(
+    app: Flask, visit: Browser, cast: Cast
+) -> None:
+    values = {
+        "display_name": "News",
+        "from_address": "news@globex.test",
+        "server": "smtp.globex.test",
+        "authentication": "none",
+    }
+    with app.app_context():
+        scope = scope_of(cast.globex)
+        senders.save(scope, "news", values, secret=Keep(), actor=OPERATOR, activate=False)
+        db.session.commit()
+    path = path_of(app, cast.globex, "news")
+    visit.sign_in(cast.carol)
+    token = {"csrf_token": visit.open(path).form("Disable").data["csrf_token"]}
+    page = visit.send(f"{path}/default", token)
+    assert "news is not active: test it first, then make it the default." in page.text
+    page = visit.open(f"{GLOBEX}/edit")
+    page = page.submit({"Default sender": "news"}, button="Save mail settings", status=422)
+    assert "test it first" in page.errors[0]
+    with app.app_context():
+        default = effective.default_sender(scope_of(cast.globex))
+        assert default is not None and default.name == "main"
 
 
 @pytest.mark.parametrize("act", ["", "/edit", "/delete"])
