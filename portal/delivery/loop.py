@@ -31,6 +31,10 @@ from portal.smtp.events import ContentWanted, Ended, Event, Finished
 from portal.smtp.values import Accepted, Outcome, Refused
 
 _STORE_AGAIN = 0.5
+# What the database refused to store is tried again so often, and given up after so long: then its
+# lease runs out, and its outcome is unknown.
+_STORE_REFUSED_AGAIN = 1.0
+_KEEP_REFUSED = 600.0
 _log = logs.logger("delivery")
 
 
@@ -54,6 +58,8 @@ class Loop:
         # What the next commit writes down, and whose dots go out after it.
         self._changes: list[Change] = []
         self._dots: list[Line] = []
+        self._refused: list[tuple[Change, float]] = []
+        self._tried_again = 0.0
         self._stop = stop or threading.Event()
 
     @property
@@ -63,6 +69,7 @@ class Loop:
             self._intake.busy
             or self._changes
             or self._dots
+            or self._refused
             or any(
                 route.waiting or route.is_opening or any(line.jobs for line in route.lines)
                 for route in self._intake.routes
@@ -97,6 +104,7 @@ class Loop:
         self._look_at_the_clock()
         self._greet()
         # 3. One commit: the answers, the marks of the dots that go next, the attempts that begin.
+        self._store_what_was_refused()
         marked, begun = self._commit()
         # 4. Now the dots may go, and behind each the next envelope.
         for line in marked:
@@ -125,7 +133,8 @@ class Loop:
             for line in self._lines():
                 if line not in waiting and line not in self._dots:
                     self._drop(line)
-            if not (self._changes or self._dots or waiting) or monotonic() > until:
+            left = self._changes or self._dots or self._refused or waiting
+            if not left or monotonic() > until:
                 break
             self.turn(0.2)
         self.close()
@@ -300,21 +309,34 @@ class Loop:
         return [line for line in dots if line not in lost], self._intake.begun()
 
     def _one_by_one(self, cause: Exception) -> None:
-        """Something unforeseen: find out whose it is, and let its lease run out."""
+        """Something unforeseen: find out whose it is, and store the others."""
         _log.error("turn not stored", exc_info=cause)
         changes, self._changes = self._changes, []
         for change in changes:
-            try:
-                settling.store([change])
-                db.session.commit()
-            except Exception as problem:
-                db.session.remove()
-                if is_away(problem):
-                    self._changes.append(change)
-                    continue
-                delivery_id = change.claim.delivery_id
+            self._store_alone(change, since=monotonic())
+
+    def _store_what_was_refused(self) -> None:
+        if self._refused and monotonic() - self._tried_again > _STORE_REFUSED_AGAIN:
+            self._tried_again = monotonic()
+            refused, self._refused = self._refused, []
+            for change, since in refused:
+                self._store_alone(change, since=since)
+
+    def _store_alone(self, change: Change, *, since: float) -> None:
+        """An answer that the database does not take is kept for a while: there is no other."""
+        try:
+            settling.store([change])
+            db.session.commit()
+        except Exception as problem:
+            db.session.remove()
+            delivery_id = change.claim.delivery_id
+            if isinstance(change, Answer) and monotonic() - since < _KEEP_REFUSED:
+                self._refused.append((change, since))
+            elif is_away(problem):
+                self._changes.append(change)
+            else:
                 self.abandoned.add(delivery_id)
-                _log.error("delivery failed", delivery=str(delivery_id), exc_info=problem)
+            _log.error("delivery not stored", delivery=str(delivery_id), exc_info=problem)
 
     # Sending
 
