@@ -58,8 +58,9 @@ def _words(language: Language) -> dict[str, Callable[..., Any]]:
         "name": lambda value: words.name(str(value), language) if value else value,
         "cause_reason": lambda cause, other: failure_words.reason(cause, other, language),
         "cause_cure": lambda cause, other: failure_words.cure(cause, other, language),
-        "mails": lambda value: None if value is None else words.mails(int(value), language),
-        "lasted": lambda value: None if value is None else words.lasted(int(value), language),
+        # What is no number stays as it is: some mail that waits was stored with words.
+        "mails": lambda value: words.mails(value, language) if isinstance(value, int) else value,
+        "lasted": lambda value: words.lasted(value, language) if isinstance(value, int) else value,
     }
 
 

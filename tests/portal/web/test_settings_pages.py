@@ -102,7 +102,7 @@ def test_identity_is_set_field_by_field_and_reset(app: Flask, visit: Browser, ca
     page = visit.open(f"{ACME}/edit")
     assert "Applies now: [Acme Cloud]" in page.text
     page = page.submit({"Title prefix": "[Acme]", "Language": "zh"}, button="Save mail settings")
-    assert "2 of 7 are set here" in page.text
+    assert "2 of 8 are set here" in page.text
 
     form = visit.open(f"{ACME}/edit").form("title_prefix")
     form.fill({"Footer": "typed, not saved"})
