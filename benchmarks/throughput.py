@@ -19,10 +19,12 @@ import statistics
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import flask_migrate
 from flask import Flask
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, func, select, update
 
 from portal import keys
 from portal.app import create_app
@@ -62,39 +64,55 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--database-url")
     chosen = parser.parse_args()
-    port = _free_port()
-    user = ["-u", "nobody"] if os.geteuid() == 0 else []
-    command = [_found("smtp-sink"), *user, f"127.0.0.1:{port}", "512"]
-    sink = subprocess.Popen(command)
-    time.sleep(0.5)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            settings = {"PORTAL_DATA_DIR": folder}
-            if chosen.database_url:
-                settings["PORTAL_DATABASE_URL"] = chosen.database_url
-            app = _installation(settings, port)
-            size = _size_of_a_mail(app)
-            ratios = [_round(app, settings, port, size, chosen) for _ in range(chosen.rounds)]
-    finally:
-        sink.terminate()
-    engine = "PostgreSQL" if chosen.database_url else "SQLite"
+    with settings_of(chosen.database_url) as settings, Sink() as sink:
+        app = installation(settings, sink.port)
+        size = size_of_a_mail(app)
+        ratios = [_round(app, settings, sink.port, size, chosen) for _ in range(chosen.rounds)]
     print(  # noqa: T201
-        f"{engine}, {chosen.workers} workers, {size} bytes a mail: "
+        f"{engine_name(chosen.database_url)}, {chosen.workers} workers, {size} bytes a mail: "
         f"{statistics.median(ratios):.2f} of the C client "
         f"(from {min(ratios):.2f} to {max(ratios):.2f} in {chosen.rounds} rounds)"
     )
 
 
+class Sink:
+    """Postfix's smtp-sink while the block lasts."""
+
+    def __enter__(self) -> "Sink":
+        self.port = _free_port()
+        user = ["-u", "nobody"] if os.geteuid() == 0 else []
+        command = [_found("smtp-sink"), *user, f"127.0.0.1:{self.port}", "512"]
+        self._process = subprocess.Popen(command)
+        time.sleep(0.5)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.wait()
+
+
+@contextmanager
+def settings_of(database_url: str | None) -> Iterator[dict[str, str]]:
+    """The environment of an installation that is gone after the block, but for that database."""
+    with tempfile.TemporaryDirectory() as folder:
+        url = {"PORTAL_DATABASE_URL": database_url} if database_url else {}
+        yield {"PORTAL_DATA_DIR": folder} | url
+
+
+def engine_name(database_url: str | None) -> str:
+    return "PostgreSQL" if database_url else "SQLite"
+
+
 def _round(
     app: Flask, settings: dict[str, str], port: int, size: int, chosen: argparse.Namespace
 ) -> float:
-    theirs = _c_client(port, chosen.mails, size)
-    ours = _workers(app, settings, chosen.mails, chosen.workers)
+    theirs = c_client(port, chosen.mails, size)
+    ours = workers(app, settings, chosen.mails, chosen.workers)
     print(f"C client {theirs:,.0f} mails/s, worker {ours:,.0f} mails/s: {ours / theirs:.2f}")  # noqa: T201
     return ours / theirs
 
 
-def _installation(settings: dict[str, str], port: int) -> Flask:
+def installation(settings: dict[str, str], port: int) -> Flask:
     app = create_app(Config.from_environment(settings))
     with app.app_context():
         flask_migrate.upgrade()
@@ -122,7 +140,7 @@ def _installation(settings: dict[str, str], port: int) -> Flask:
     return app
 
 
-def _size_of_a_mail(app: Flask) -> int:
+def size_of_a_mail(app: Flask) -> int:
     """In bytes, so that the C client sends as much."""
     with app.app_context():
         _enqueue(1)
@@ -150,7 +168,23 @@ def _enqueue(mails: int) -> None:
     db.session.remove()
 
 
-def _workers(app: Flask, settings: dict[str, str], mails: int, number: int) -> float:
+def take_in(app: Flask, mails: int) -> float:
+    """Mails a second that one call accepts durably; they are dropped from the queue again."""
+    with app.app_context():
+        start = time.monotonic()
+        _enqueue(mails)
+        took = time.monotonic() - start
+        db.session.execute(
+            update(Delivery)
+            .where(Delivery.state == State.QUEUED)
+            .values(state=State.CANCELLED, next_attempt_at=None)
+        )
+        db.session.commit()
+        db.session.remove()
+    return mails / took
+
+
+def workers(app: Flask, settings: dict[str, str], mails: int, number: int) -> float:
     """Mails a second from the first acceptance to the last: without the start of the processes."""
     with app.app_context():
         before = _accepted()
@@ -189,7 +223,7 @@ def _count(condition: ColumnElement[bool]) -> int:
     return db.session.scalar(select(func.count()).select_from(Delivery).where(condition)) or 0
 
 
-def _c_client(port: int, mails: int, size: int) -> float:
+def c_client(port: int, mails: int, size: int) -> float:
     start = time.monotonic()
     command = [
         _found("smtp-source"),
