@@ -3,10 +3,10 @@
     python benchmarks/against_peers.py [--mails 1000] [--rounds 3] [--workers 2] [--report FILE]
 
 Each round sends the same number of mails of the same size in turn by: Postfix's C client, the
-portal's workers, django-post_office with as many processes, Celery with one task a mail, Flask-Mail's
-bulk connection, and smtplib in a loop. The peers come from benchmarks/peers/requirements.txt, into an
-environment of their own beside them. Ratios and their spread are what counts. Needs smtp-sink and
-smtp-source (Debian: postfix).
+portal's workers, django-post_office with as many processes, Celery with one task a mail,
+Flask-Mail's bulk connection, and smtplib in a loop. The peers come from
+benchmarks/peers/requirements.txt, into an environment of their own beside them. Ratios and their
+spread are what counts. Needs smtp-sink and smtp-source (Debian: postfix).
 """
 
 import argparse
