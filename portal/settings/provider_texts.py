@@ -31,13 +31,13 @@ HINTS: tuple[Words, ...] = (
         "test, save."
     ),
     _("Server, port and encryption stand in the provider's help under SMTP or client settings."),
-    _("The outgoing port must be open in this computer's network and cloud."),
+    _("The outgoing port must be open in the network and cloud where this portal runs."),
 )
 
 FULL_ADDRESS: Words = _("The full email address.")
 USERS: Mapping[str, Words] = {
     "google-workspace-relay": _(
-        "The full address of a Workspace user; none where the relay knows this computer's address."
+        "The full address of a Workspace user; none where the relay knows this portal's IP address."
     ),
     "microsoft365": _("The mailbox to send as, by its full sign-in name (UPN)."),
     "microsoft365-password": _("The full sign-in name (UPN) of a mailbox with a licence."),
@@ -69,7 +69,7 @@ PASSWORDS: Mapping[str, Words] = {
     "api_token": _("An API token."),
     "app_password": _("An app password made for this portal, not the account's password."),
     "app_password_or_none": _(
-        "An app password; none where the relay knows this computer's address."
+        "An app password; none where the relay knows this portal's IP address."
     ),
     "authorization_code": _("An authorization code, not the mailbox's password."),
     "client_password": _(
@@ -83,7 +83,7 @@ PASSWORDS: Mapping[str, Words] = {
     "microsoft_password": _(
         "The mailbox's password, only while the tenant still allows password sign-in."
     ),
-    "no_password": _("None: the connector knows this computer's address or certificate."),
+    "no_password": _("None: the connector knows this portal's IP address or certificate."),
     "oauth2_only": _("None works: only OAuth2 does, with a refresh token."),
     "password_or_app_password": _(
         "The account's password, or an app password where two-factor sign-in is on."
@@ -184,7 +184,7 @@ NOTES: Mapping[str, tuple[Words, ...]] = {
     "microsoft365-hve": (_("Only to recipients inside the own tenant."),),
     "microsoft365-connector": (
         _("Replace DOMAIN-COM by the domain with hyphens, for example example-com."),
-        _("The connector must know this computer's fixed address or its certificate."),
+        _("The connector must know this portal's fixed IP address or its certificate."),
     ),
     "exchange": (_("The server's certificate often comes from a CA of the company: paste it."),),
     "qq": (

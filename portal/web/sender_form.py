@@ -20,6 +20,7 @@ from portal.settings import effective, overview, providers, senders
 from portal.settings.drafts import DraftKey
 from portal.settings.forms import SenderForm, new_sender_data, sender_data
 from portal.settings.models import Sender, VersionState
+from portal.settings.provider_texts import HINTS
 from portal.settings.providers import Provider
 from portal.settings.senders import SecretChange
 from portal.smtp.values import Encryption, Phase
@@ -349,6 +350,7 @@ def _shown(editing: _Editing) -> Mapping[str, Any]:
         "kept": (kept := sender_secrets.kept(editing.key)),
         "typed_kept": bool(kept),
         "provider": sender_presets.chosen(editing.form),
+        "hints": HINTS,
         "report": editing.report,
         "problem": _problem(editing),
         "stale": editing.stale,

@@ -23,6 +23,7 @@ HOST_TABLES = {
     "rotated_tokens": "keyed by scope",
     "secret_drafts": "of a sign-in session",
     "idempotent_answers": "keyed by scope",
+    "send_counts": "keyed by the sender, the organization or the recipient that a limit is of",
 }
 # Indexes that do not begin with the organization, each with the read that needs it.
 CROSSING = {

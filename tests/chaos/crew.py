@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from threading import Event
 
+from flask import Flask
 from sqlalchemy import select, text
+from sqlalchemy.exc import OperationalError
 
 from portal.database import reading_only
 from portal.delivery import claims, recovering, worker
@@ -18,6 +20,7 @@ from portal.extensions import db
 from tests.chaos.processes import Settings, application, context
 
 _PATIENCE = 30.0
+_START_AGAIN = 0.5
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,16 @@ def working(settings: Settings, number: int) -> Iterator[Crew]:
 def _work(settings: Settings) -> None:
     # PostgreSQL shows by this name whether a killed process still has a statement running.
     os.environ["PGAPPNAME"] = _connections_of(os.getpid())
-    worker.run(application(settings))
+    worker.run(_application(settings))
+
+
+def _application(settings: Settings) -> Flask:
+    """A worker that starts while the database is away ends, and its supervisor starts it again."""
+    while True:
+        try:
+            return application(settings)
+        except OperationalError:
+            Event().wait(_START_AGAIN)
 
 
 def _connections_of(pid: int) -> str:

@@ -91,11 +91,13 @@ def test_a_letter_that_kills_its_workers_is_parked_and_costs_no_other_mail(
             assert process.exitcode == -signal.SIGKILL
         recovering.release_dead(claims.process_name(process.pid or 0))
         deaths += 1
-    assert deaths >= 3
+    assert deaths >= 4
     assert record(poison).reason == "parked"
     assert outcomes(poison) == ["recovered"] * deaths
     assert {attempt.cause for attempt in record(poison).attempts} == {"worker_lost"}
     take_turns()
     assert all_in(State.ACCEPTED, others)()
-    assert len(server.messages) == len(others)
+    # One whose final dot was out when a worker ended may have come twice; it says so.
+    copies = len(server.messages) - len(others)
+    assert copies <= sum(record(one).may_be_duplicate for one in others)
     ledger.check(server)

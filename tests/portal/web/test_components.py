@@ -101,7 +101,7 @@ def test_a_secret_that_is_not_stored_cannot_be_kept_or_cleared(app: Flask) -> No
 
 def test_a_reply_of_a_server_is_text_never_markup(app: Flask) -> None:
     page = app.test_client().get("/show/sender").text
-    assert "535  &lt;b&gt;Error&lt;/b&gt;: authentication failed" in page
+    assert "535 &lt;b&gt;Error&lt;/b&gt;: authentication failed" in page
 
 
 def test_a_report_says_what_failed_and_what_was_not_reached(app: Flask) -> None:

@@ -56,6 +56,8 @@ def test_a_test_mail_that_passes_makes_the_save_active(
     assert "Sender new is saved and active" in page.text
     assert is_active(app, cast.globex, "new")
     assert drafts_left(app) == 0
+    (record,) = visit.open("/organizations/globex/records").root.query("a.gp-plain[href*=records]")
+    assert "a test sends by the values that it was given" in visit.open(record.attrs["href"]).text
 
 
 def test_a_check_sends_nothing_and_activates_nothing(

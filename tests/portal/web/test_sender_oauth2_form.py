@@ -9,6 +9,7 @@ from sqlalchemy import select
 from portal.extensions import db
 from portal.settings import effective, senders
 from portal.settings.models import SecretDraft
+from portal.settings.provider_texts import HINTS
 from portal.settings.scope import HOST
 from tests import smtp_certificates
 from tests.browser import Browser, Page
@@ -70,6 +71,7 @@ def test_a_grant_is_tested_unsaved_and_saved_active(
         page = without_secrets(page.submit(button="Save and activate"))
     assert is_active(app, None, "new")
     assert "OAuth2" in page.text
+    assert "SSL/TLS · OAuth2" in visit.open("/host/senders").text
     with app.app_context():
         assert not db.session.scalars(select(SecretDraft)).all()
         sender = found(None, "new")
@@ -172,6 +174,8 @@ def test_without_a_provider_or_an_address_the_page_says_what_to_do(
     visit.sign_in(cast.rita)
     page = visit.open(NEW).submit({}, button="preset")
     assert "Choose a provider, or enter the From address first." in page.text
+    for hint in HINTS:
+        assert str(hint) in page.text
 
 
 def test_an_own_authority_is_shown_with_its_subject_and_end(

@@ -121,7 +121,8 @@ def test_mail_off_says_what_stops_and_remembers_the_mode_before(
     visit.sign_in(cast.carol)
     page = visit.open(f"{GLOBEX}/edit")
     assert re.search(
-        r"Stops \d+ kinds for 2 members\. The inbox in the portal goes on\.", page.text
+        r"Stops \d+ kinds for 2 members\. Alerts and approvals stay on their pages here\.",
+        page.text,
     )
     page = page.submit({"mode": "off"}, button="Save mail settings")
     assert "Before it was switched off: Own senders." in page.text
