@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, bindparam, select, tuple_, update
 
 from portal.clock import utcnow
-from portal.database import rows_changed
+from portal.database import reading_only, rows_changed
 from portal.delivery.models import Delivery, State, Worker
 from portal.extensions import db
 
@@ -59,29 +59,52 @@ def claim(worker: str, *, limit: int, but: Collection[uuid.UUID | None] = ()) ->
     `but`: organizations that this worker is busy with, so that none holds up the others.
     """
     now = utcnow()
-    found = [*_due(State.QUEUED, now, limit, but), *_due(State.DEFERRED, now, limit, but)]
-    found.sort(key=lambda row: (row.priority, row.next_attempt_at))
-    due = [row.id for row in found[:limit]]
-    taken = {}
-    if due:
-        changed = db.session.execute(
-            update(Delivery)
-            .where(Delivery.id.in_(due))
-            .values(
-                state=State.SENDING,
-                lease_owner=worker,
-                lease_until=now + LEASE,
-                fence=Delivery.fence + 1,
-            )
-            .returning(Delivery.id, Delivery.organization_id, Delivery.fence, Delivery.recoveries)
-            .execution_options(synchronize_session=False)
-        )
-        taken = {
-            row.id: Claim(row.id, row.organization_id, worker, row.fence, row.recoveries >= SUSPECT)
-            for row in changed
-        }
+    while due := _look(now, limit, but):
+        taken = _take(worker, due, now)
+        db.session.commit()
+        if taken:
+            return taken
     db.session.commit()
-    return [taken[delivery_id] for delivery_id in due]
+    return []
+
+
+def _look(now: datetime, limit: int, but: Collection[uuid.UUID | None]) -> list[uuid.UUID]:
+    """What is due, locked on PostgreSQL. On SQLite, where a lock would keep everybody from writing
+    for as long as it takes to look past a backlog, it may be another's by the time it is taken."""
+    reading_only(True)
+    try:
+        found = [*_due(State.QUEUED, now, limit, but), *_due(State.DEFERRED, now, limit, but)]
+    finally:
+        reading_only(False)
+    if db.engine.dialect.name == "sqlite":
+        db.session.rollback()
+    found.sort(key=lambda row: (row.priority, row.next_attempt_at))
+    return [row.id for row in found[:limit]]
+
+
+def _take(worker: str, due: Sequence[uuid.UUID], now: datetime) -> list[Claim]:
+    still_due = and_(
+        Delivery.id.in_(due),
+        Delivery.state.in_([State.QUEUED, State.DEFERRED]),
+        Delivery.next_attempt_at <= now,
+    )
+    changed = db.session.execute(
+        update(Delivery)
+        .where(still_due)
+        .values(
+            state=State.SENDING,
+            lease_owner=worker,
+            lease_until=now + LEASE,
+            fence=Delivery.fence + 1,
+        )
+        .returning(Delivery.id, Delivery.organization_id, Delivery.fence, Delivery.recoveries)
+        .execution_options(synchronize_session=False)
+    )
+    taken = {
+        row.id: Claim(row.id, row.organization_id, worker, row.fence, row.recoveries >= SUSPECT)
+        for row in changed
+    }
+    return [taken[delivery_id] for delivery_id in due if delivery_id in taken]
 
 
 def _due(

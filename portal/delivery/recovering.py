@@ -14,6 +14,8 @@ from portal.extensions import db
 from portal.kinds import BY_KEY
 
 WORKER_LOST = "worker_lost"
+# A letter that goes alone is parked after so many ends of a worker: one may have another cause.
+_ALONE = 3
 # How many rows one transaction takes.
 _PORTION = 500
 
@@ -71,8 +73,10 @@ def _recover_one(delivery: Delivery, now: datetime, *, was_composed: bool) -> No
     if delivery.dot_pending:
         delivery.dot_pending = False
         _after_unknown(delivery, now)
-    elif was_composed and delivery.recoveries > SUSPECT:
-        delivery.state, delivery.reason = State.FAILED, "parked"
+    elif was_composed and delivery.recoveries >= SUSPECT + _ALONE:
+        # Where one of its tries may have reached the server, nobody may say that it failed.
+        ended = State.UNKNOWN if delivery.may_be_duplicate else State.FAILED
+        delivery.state, delivery.reason = ended, "parked"
         delivery.next_attempt_at = None
         aside.forget_secrets([delivery.id])
     else:

@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 
 from portal.clock import utcnow
+from portal.database import reading_only
 from portal.delivery import backlog
 from portal.delivery.health import SENDER_FAILING
 from portal.delivery.models import Attempt, AttemptOutcome, Delivery, DeliverySecret, State
@@ -59,6 +60,8 @@ def probe_paused_senders() -> None:
 def expire() -> None:
     """End what outlived its lifetime while waiting, and commit."""
     over = Delivery.expires_at <= utcnow()
+    if not _is_any(Delivery.state.in_(_WAITING), over):
+        return
     db.session.execute(
         update(Delivery)
         .where(Delivery.state.in_(_WAITING), over)
@@ -188,6 +191,17 @@ def _cancel(condition: ColumnElement[bool], reason: str) -> None:
         .execution_options(synchronize_session=False)
     )
     _forget_secrets(State.CANCELLED, condition)
+
+
+def _is_any(*conditions: ColumnElement[bool]) -> bool:
+    """Looks without a lock: past a backlog that takes its time."""
+    reading_only(True)
+    try:
+        found = db.session.scalar(select(Delivery.id).where(*conditions).limit(1))
+    finally:
+        db.session.rollback()
+        reading_only(False)
+    return found is not None
 
 
 def _forget_secrets(state: State, condition: ColumnElement[bool]) -> None:

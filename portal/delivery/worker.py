@@ -32,6 +32,8 @@ _BATCH = 200
 _ENOUGH = 64
 # While there is mail in hand, so often; else at every turn.
 _CLAIM_EVERY = 0.05
+# To look past a backlog costs its length each time: then the worker rests so many times as long.
+_REST = 4.0
 _STOP_WITHIN = 10.0
 # A worker that did not renew for so long counts no more.
 _SILENT_AFTER = timedelta(seconds=60)
@@ -127,12 +129,15 @@ class DeliveryWorker:
 
     def _claim(self) -> int:
         waiting = self._loop.not_begun()
-        if waiting and monotonic() - self._claimed < _CLAIM_EVERY:
-            return 0
         enough = [organization for organization, count in waiting.items() if count >= _ENOUGH]
+        pause = max(_CLAIM_EVERY, _REST * self._looked_past) if enough else _CLAIM_EVERY
+        if waiting and monotonic() - self._claimed < pause:
+            return 0
+        began = monotonic()
         claimed = claims.claim(self._name, limit=_BATCH, but=enough)
         self._loop.take(claimed)
         self._claimed = monotonic()
+        self._looked_past = self._claimed - began if enough else 0.0
         return len(claimed)
 
     def _patience(self) -> float:

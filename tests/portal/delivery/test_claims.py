@@ -236,13 +236,25 @@ def test_no_two_workers_bear_the_same_name() -> None:
 
 def test_mail_that_stops_a_worker_alone_is_parked(globex: Organization) -> None:
     (one,) = enqueue(globex, Addressee("ann@x.test", secrets={"link": "https://x.test"}))
-    for number in range(4):
+    for number in range(6):
         assert record(one).state is State.QUEUED
         assert record(one).recoveries == number
         begin_and_die(f"worker {number}")
     assert (record(one).state, record(one).reason) == (State.FAILED, "parked")
-    assert outcomes(one) == ["recovered"] * 4
+    assert outcomes(one) == ["recovered"] * 6
     assert db.session.get(DeliverySecret, one) is None
+
+
+def test_parked_mail_that_may_have_arrived_is_unknown_and_not_failed(globex: Organization) -> None:
+    (one,) = enqueue(globex, ann())
+    (claimed,) = claims.claim("worker", limit=1)
+    assert begin(claimed)
+    mark_dot(claimed)
+    recovering.release_dead("worker")
+    for number in range(5):
+        begin_and_die(f"worker {number}")
+    assert (record(one).state, record(one).reason) == (State.UNKNOWN, "parked")
+    assert outcomes(one) == ["unknown", *["recovered"] * 5]
 
 
 def test_mail_that_was_only_claimed_is_never_set_aside(globex: Organization) -> None:
