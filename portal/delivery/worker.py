@@ -64,6 +64,7 @@ class DeliveryWorker:
         self._loop = Loop(app, stop)
         self._started = False
         self._swept = self._renewed = self._looked = self._claimed = self._jumped = float("-inf")
+        self._looked_past = 0.0
         self._watch = ClockWatch()
 
     def run(self, waker: Waker) -> None:

@@ -6,7 +6,7 @@ from flask import Flask
 
 from tests.chaos.campaign import Plan, run
 
-PLAN = Plan(mails=300, kills=2, drops=6, workers=2, silent=0.0, by_api=False, in_a_hurry=True)
+PLAN = Plan(mails=300, kills=6, drops=6, workers=2, silent=0.0, by_api=False, in_a_hurry=True)
 
 
 def test_workers_are_killed_and_connections_dropped_and_every_promise_is_kept(
