@@ -201,7 +201,7 @@ def workers(app: Flask, settings: dict[str, str], mails: int, number: int) -> fl
             time.sleep(0.005)
         start = time.monotonic()
         while _accepted() < before + waiting:
-            time.sleep(0.05)
+            time.sleep(0.25)
         took = time.monotonic() - start
         reading_only(False)
     for process in processes:

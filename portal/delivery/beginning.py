@@ -203,6 +203,10 @@ def _members(rows: Sequence[_Row]) -> set[tuple[uuid.UUID, uuid.UUID]]:
     if not wanted:
         return set()
     found = db.session.execute(
-        select(Membership.organization_id, Membership.user_id).where(pairs.in_(wanted))
+        select(Membership.organization_id, Membership.user_id).where(
+            # By themselves as well: SQLite finds no index for pairs.
+            Membership.user_id.in_([user for _, user in wanted]),
+            pairs.in_(wanted),
+        )
     )
     return {(row.organization_id, row.user_id) for row in found}

@@ -158,7 +158,9 @@ def mark_dots(claimed: Collection[Claim]) -> set[Claim]:
 
 
 # The condition of a write under several claims of one worker; `held` gives its parameters.
+# The ids stand in it once more by themselves, as SQLite finds no index for pairs.
 HELD = and_(
+    Delivery.id.in_(bindparam("ids", expanding=True)),
     Delivery.lease_owner == bindparam("worker"),
     tuple_(Delivery.id, Delivery.fence).in_(bindparam("fences", expanding=True)),
 )
@@ -166,7 +168,8 @@ HELD = and_(
 
 def held(claimed: Collection[Claim]) -> dict[str, Any]:
     (worker,) = {one.worker for one in claimed}
-    return {"worker": worker, "fences": [(one.delivery_id, one.fence) for one in claimed]}
+    fences = [(one.delivery_id, one.fence) for one in claimed]
+    return {"worker": worker, "ids": [one.delivery_id for one in claimed], "fences": fences}
 
 
 _MARK_DOTS = (
