@@ -1,0 +1,71 @@
+"""How many sessions a worker opens: as many as the sender allows, shared with the other workers."""
+
+import threading
+
+import pytest
+from flask import current_app
+
+from portal.delivery import claims
+from portal.delivery.loop import Loop
+from portal.delivery.models import State
+from portal.delivery.outbox import Addressee
+from portal.identity.models import Organization
+from portal.settings.scope import Scope
+from tests.delivering import aim, all_in, enqueue
+from tests.smtp_server import SmtpServer, reply, then
+from tests.smtp_talk import Talk
+
+
+class Crowd:
+    """A behaviour of the SMTP server: counts who is at this point at the same time."""
+
+    def __init__(self) -> None:
+        self.most = self._here = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, talk: Talk) -> None:
+        with self._lock:
+            self._here += 1
+            self.most = max(self.most, self._here)
+        talk.pause(0.05)
+        with self._lock:
+            self._here -= 1
+
+
+@pytest.mark.parametrize(("workers", "sessions"), [(1, 3), (2, 1), (7, 1)])
+def test_the_workers_share_the_connections_of_a_sender(
+    globex: Organization, server: SmtpServer, workers: int, sessions: int
+) -> None:
+    crowd = Crowd()
+    server.set_script(dot=[then(crowd, reply("250 taken"))] * 24)
+    aim(Scope.of(globex), "main", server, connections=3)
+    ids = enqueue(globex, *(Addressee(f"person{number}@x.test") for number in range(24)))
+    loop = Loop(current_app._get_current_object())  # type: ignore[attr-defined]
+    loop.share_with(workers)
+    loop.take(claims.claim("one", limit=24))
+    while loop.busy:
+        loop.turn(0.2)
+    loop.close()
+    assert all_in(State.ACCEPTED, ids)()
+    assert server.connections == crowd.most == sessions
+
+
+def test_a_worker_that_gets_company_closes_what_is_one_too_many(
+    globex: Organization, server: SmtpServer
+) -> None:
+    crowd, later = Crowd(), Crowd()
+    slowly = [then(crowd, reply("250 taken"))] * 12 + [then(later, reply("250 taken"))] * 12
+    server.set_script(dot=slowly)
+    aim(Scope.of(globex), "main", server, connections=4)
+    ids = enqueue(globex, *(Addressee(f"person{number}@x.test") for number in range(24)))
+    loop = Loop(current_app._get_current_object())  # type: ignore[attr-defined]
+    loop.take(claims.claim("one", limit=24))
+    while len(server.messages) < 10:
+        loop.turn(0.2)
+    loop.share_with(4)
+    while loop.busy:
+        loop.turn(0.2)
+    loop.close()
+    assert all_in(State.ACCEPTED, ids)()
+    assert crowd.most > 1
+    assert server.connections == crowd.most
