@@ -74,6 +74,7 @@ class HostMailForm(_IdentityForm):
     """The platform's defaults."""
 
     enabled = BooleanField(_l("Send mail by the platform’s senders"))
+    daily_cap = StringField(_l("Daily cap"), render_kw={"inputmode": "numeric", **_OFF})
     allowed_destinations = TextAreaField(
         _l("Allowed destinations"), render_kw={"spellcheck": "false", "rows": 4}
     )
@@ -83,7 +84,8 @@ class HostMailForm(_IdentityForm):
         self.language.choices = [SelectChoice("", _l("English, unless set")), *_LANGUAGES]
 
     def raw(self) -> dict[str, Any]:
-        return super().raw() | {"enabled": bool(self.enabled.data)}
+        own = {"enabled": bool(self.enabled.data), "daily_cap": self.daily_cap.data or None}
+        return super().raw() | own
 
     @property
     def destinations(self) -> list[str]:
@@ -330,6 +332,7 @@ def _stored(settings: MailSettings, default_sender: str | None) -> dict[str, Any
         "enabled": settings.enabled,
         "mode": settings.mode.value,
         "fallback": settings.fallback,
+        "daily_cap": _text(settings.daily_cap),
         "default_sender": default_sender or "",
         "allowed_destinations": "\n".join(settings.allowed_destinations),
     }

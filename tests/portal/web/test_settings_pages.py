@@ -47,6 +47,7 @@ def test_the_host_reads_first_then_modifies(app: Flask, visit: Browser, cast: Ca
             "Language": "简体中文",
             "Footer": "Acme Cloud\nHarbour Road 5",
             "Keep records": "400",
+            "Daily cap": "5000",
             "Allowed destinations": "10.20.0.0/16:25,465\n\nrelay.acme.local:25",
         },
         button="Save mail settings",
@@ -54,7 +55,9 @@ def test_the_host_reads_first_then_modifies(app: Flask, visit: Browser, cast: Ca
 
     assert "They apply from the next message" in page.text
     assert "relay.acme.local:25" in page.text
+    assert "5000 messages a day" in page.text
     row = settings(app, None)
+    assert row.daily_cap == 5000
     assert (row.display_name, row.language, row.retention_days) == ("Acme Cloud", "zh", 400)
     assert row.allowed_destinations == ["10.20.0.0/16:25,465", "relay.acme.local:25"]
 
@@ -64,12 +67,18 @@ def test_what_is_wrong_in_both_parts_of_the_hosts_form_is_told_at_once(
 ) -> None:
     visit.sign_in(cast.rita)
     page = visit.open(f"{HOST}/edit").submit(
-        {"Keep records": "ever", "Allowed destinations": "anywhere", "Title prefix": "[kept]"},
+        {
+            "Keep records": "ever",
+            "Daily cap": "-1",
+            "Allowed destinations": "anywhere",
+            "Title prefix": "[kept]",
+        },
         button="Save mail settings",
         status=422,
     )
     assert [error.partition(":")[0] for error in page.errors] == [
         "Keep records",
+        "Daily cap",
         "Allowed destinations",
     ]
     assert page.form("Save mail settings").value("Title prefix") == "[kept]"
