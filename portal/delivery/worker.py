@@ -22,6 +22,7 @@ from portal.delivery.loop import Loop
 from portal.delivery.models import Delivery, State, Worker
 from portal.extensions import db
 from portal.jobs import Waker
+from portal.kinds import Priority
 
 _SWEEP_EVERY = 5.0
 _RENEW_EVERY = 15.0
@@ -37,6 +38,15 @@ _REST = 4.0
 _STOP_WITHIN = 10.0
 # A worker that did not renew for so long counts no more.
 _SILENT_AFTER = timedelta(seconds=60)
+# When the next deferred mail is due, by priority: so each is the first of an index.
+_SOONEST = select(
+    *(
+        select(func.min(Delivery.next_attempt_at))
+        .where(Delivery.state == State.DEFERRED, Delivery.priority == int(priority))
+        .scalar_subquery()
+        for priority in Priority
+    )
+)
 _log = logs.logger("worker")
 
 
@@ -142,16 +152,11 @@ class DeliveryWorker:
         return len(claimed)
 
     def _patience(self) -> float:
-        if self._loop.busy:
+        if self._loop.not_begun():
             return _CLAIM_EVERY
         reading_only(True)
         try:
-            soonest = db.session.scalar(
-                select(Delivery.next_attempt_at)
-                .where(Delivery.state == State.DEFERRED)
-                .order_by(Delivery.next_attempt_at)
-                .limit(1)
-            )
+            soonest = min(filter(None, db.session.execute(_SOONEST).one()), default=None)
         finally:
             db.session.remove()
             reading_only(False)
