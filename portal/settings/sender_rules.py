@@ -163,17 +163,19 @@ def _check_together(
 
 def _server(key: str, raw: Any) -> str:
     text = one_line(key, _text(key, raw), longest=253).rstrip(".")
-    text = re.sub(r"^(?:smtps?|https?)://", "", text, flags=re.IGNORECASE).rstrip("/")
+    text = re.sub(r"^[a-z][a-z0-9+.-]*://", "", text, flags=re.IGNORECASE).rstrip("/")
+    if ported := re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+):([0-9]{1,5})", text):
+        raise Invalid.field(
+            key, f"Enter the server without its port: {ported[1]}. The port is {ported[2]}."
+        )
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     if not bare:
         raise Invalid.field(key, "Enter an SMTP server, for example smtp.example.com.")
     if re.fullmatch(r"[0-9A-Fa-f:.]+:[0-9A-Fa-f:.]*", bare) and bare.count(":") > 1:
         return bare.lower()
-    if ":" in bare:
-        raise Invalid.field(
-            key, f"Enter the server without its port, for example {bare.split(':')[0]}."
-        )
-    if re.search(r"[\s/@?#\\]", bare) or not all(0 < len(part) < 64 for part in bare.split(".")):
+    if re.search(r"[\s/@?#%:\[\]\\]", bare) or not all(
+        0 < len(part) < 64 for part in bare.split(".")
+    ):
         raise Invalid.field(
             key, "Enter a server name or IP address, for example smtp.example.com or 192.0.2.10."
         )

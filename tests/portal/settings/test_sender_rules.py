@@ -91,8 +91,13 @@ def test_a_server_that_is_none_is_refused_with_an_example(server: str) -> None:
 
 
 def test_a_port_in_the_server_names_the_cure() -> None:
-    said = refused(server="smtp://smtp.acme.test:2525")["server"]
-    assert said == "Enter the server without its port, for example smtp.acme.test."
+    for spelling in ("smtp://smtp.acme.test:2525", "ssl://smtp.acme.test:2525/"):
+        said = refused(server=spelling)["server"]
+        assert said == "Enter the server without its port: smtp.acme.test. The port is 2525."
+    said = refused(server="[2001:db8::1]:465")["server"]
+    assert said == "Enter the server without its port: [2001:db8::1]. The port is 465."
+    for nonsense in ("fe80::1%eth0", "smtp.acme.test:smtp", "[2001:db8::1"):
+        assert "Enter a server name or IP address" in refused(server=nonsense)["server"]
 
 
 @pytest.mark.parametrize(
