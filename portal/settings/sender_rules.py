@@ -100,6 +100,11 @@ def parse(
     return parsed
 
 
+def holds_private_key(text: str) -> bool:
+    """Whether a secret was pasted where a certificate belongs: it must not be shown again."""
+    return "PRIVATE KEY" in text.upper()
+
+
 def _apply(key: str, raw: Any, values: dict[str, Any], errors: list[FieldError]) -> None:
     try:
         values[key] = _PARSERS[key](key, raw)
@@ -278,7 +283,7 @@ def _port(key: str, raw: Any) -> int | None:
 
 
 def _certificates(key: str, text: str) -> str:
-    if "PRIVATE KEY" in text:
+    if holds_private_key(text):
         raise Invalid.field(
             key, "This is a private key and was not stored. Paste the CA certificate (PEM)."
         )

@@ -16,7 +16,7 @@ from portal.delivery.counting import Count
 from portal.delivery.report import Report
 from portal.delivery.sender_tests import TooManyTests
 from portal.extensions import db
-from portal.settings import effective, overview, providers, senders
+from portal.settings import effective, overview, providers, sender_rules, senders
 from portal.settings.drafts import DraftKey
 from portal.settings.forms import SenderForm, new_sender_data, sender_data
 from portal.settings.models import Sender, VersionState
@@ -126,6 +126,8 @@ class _Editing:
 
     def page(self, status: int = 200) -> ResponseReturnValue:
         self.form.encryption_was.data = self.form.encryption.data
+        if sender_rules.holds_private_key(self.form.ca.data or ""):
+            self.form.ca.data = ""
         page = render_template("settings/sender_form.html", **_shown(self))
         return make_response(page, status)
 

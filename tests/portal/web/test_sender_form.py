@@ -9,6 +9,7 @@ from portal.extensions import db
 from portal.settings import effective, senders
 from portal.settings.models import SecretDraft, VersionState
 from portal.settings.scope import HOST
+from tests import smtp_certificates
 from tests.browser import Browser, Page
 from tests.cast import Cast
 from tests.portal.web.senders import (
@@ -253,6 +254,22 @@ def test_a_wrong_value_is_named_with_its_cure_and_nothing_typed_is_lost(
 
     assert any(says in error for error in page.errors), page.errors
     assert page.form("check").value("display_name") == form.data["display_name"]
+
+
+@pytest.mark.parametrize("kind", ["", "RSA ", "EC ", "ENCRYPTED "])
+def test_a_private_key_pasted_as_authority_is_not_written_into_the_page(
+    app: Flask, visit: Browser, cast: Cast, kind: str
+) -> None:
+    key = f"-----BEGIN {kind}PRIVATE KEY-----\n{CANARY}\n-----END {kind}PRIVATE KEY-----"
+    visit.sign_in(cast.carol)
+    with SmtpServer() as server:
+        form = visit.open(NEW).form("save")
+        form.fill(typed_for(server, ca=f"{smtp_certificates.authority_pem()}{key}"))
+        for act in ("save", "check"):
+            page = visit.send(NEW, form.data | {"act": act}, status=422)
+            without_canary(page)
+            assert page.form("save").value("ca") == ""
+            assert page.form("save").value("name") == "new"
 
 
 def test_a_server_that_is_not_there_is_told_step_by_step(
