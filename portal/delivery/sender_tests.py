@@ -32,7 +32,7 @@ from portal.extensions import db
 from portal.identity.models import Organization
 from portal.kinds import BY_KEY
 from portal.letters.compose import compose
-from portal.settings import effective, senders
+from portal.settings import effective, locks, senders
 from portal.settings.models import Sender, TestRun, VersionState
 from portal.settings.scope import Scope
 from portal.settings.senders import Candidate, Clear, Keep, SecretChange
@@ -73,9 +73,11 @@ def run(
     """Test these values, laid over the sender's stored ones.
 
     Commits before and after the network, never during. A passed real test is remembered for 30
-    minutes, so that saving the same values activates them. Raises Invalid and TooManyTests.
+    minutes, so that saving the same values activates them. Raises Invalid, also where the host
+    forbids own senders, and TooManyTests.
     """
     scope = Scope.of(organization)
+    locks.check_own_senders(scope)
     to = email_address("to", to)
     checked = senders.candidate(scope, sender, raw, secret=secret, actor=actor)
     test_run = _admit(scope, actor)
@@ -248,7 +250,8 @@ def _activate_draft(
     draft = effective.version_of(sender, VersionState.DRAFT) if sender else None
     if sender is None or draft is None or not isinstance(checked.secret_change, Keep | Clear):
         return
-    if effective.values_of(draft) == checked.values:
+    # Forbidden while the test ran: the draft stays one, and the record of the mail is settled.
+    if effective.values_of(draft) == checked.values and not locks.forbids_own_senders(scope):
         senders.activate(scope, sender, actor=actor)
 
 

@@ -15,7 +15,7 @@ from portal.audit import log as audit
 from portal.audit.log import Actor
 from portal.clock import new_id, utcnow
 from portal.extensions import db
-from portal.settings import binding, changes, effective, own_fields, passes, sender_rules
+from portal.settings import binding, changes, effective, locks, own_fields, passes, sender_rules
 from portal.settings.binding import Part
 from portal.settings.candidates import (
     Candidate,
@@ -84,7 +84,8 @@ def save(
 
     The version is active when its bundle passed a test in the last 30 minutes, when nothing that
     needs a test changed, or when the host's side says `activate`; else it is a draft and the
-    active version, if any, sends on. `activate` False makes a draft. Raises Invalid and Stale.
+    active version, if any, sends on. `activate` False makes a draft. Raises Invalid, also where
+    the host forbids own senders, and Stale.
     """
     if activate and not actor.is_host:
         raise Invalid.field(
@@ -92,6 +93,8 @@ def save(
         )
     if sender is not None:
         _lock(sender, revision)
+    else:
+        locks.check_own_senders(scope)
     checked, own = _checked(scope, sender, name, raw, secret, actor)
     before = shown_version(sender) if sender else None
     sender = sender or _new_sender(scope, name, new_sender_id or new_id())
@@ -100,6 +103,7 @@ def save(
     state, tested_at, certificate = _state_for(scope, sender, checked, activate)
     if before is not None and _is_same(before, checked, state) and not renamed and not differs:
         return Saved(sender, before, False)
+    locks.check_own_senders(scope)
     version = _write_version(scope, sender, checked, state, before)
     version.tested_at, version.certificate_expires_at = tested_at, certificate
     _become(sender, version)
@@ -113,6 +117,7 @@ def activate(scope: Scope, sender: Sender, *, actor: Actor) -> None:
     draft = effective.version_of(sender, VersionState.DRAFT)
     if draft is None:
         return
+    locks.check_own_senders(scope)
     values, secret = effective.values_of(draft), passes.secret_of(scope, sender, draft)
     passed = passes.newest(scope, values, secret, draft.refresh_token_given)
     if passed is None and not actor.is_host:
@@ -132,6 +137,8 @@ def switch(scope: Scope, sender: Sender, *, enabled: bool, actor: Actor) -> None
     """Disable a sender, or enable it again. A disabled default counts as not configured."""
     if sender.enabled == enabled:
         return
+    if enabled:
+        locks.check_own_senders(scope)
     sender.enabled = enabled
     sender.revision += 1
     change = {"enabled": {"before": not enabled, "after": enabled}}

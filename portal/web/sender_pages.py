@@ -59,15 +59,16 @@ def make_default(place: Place, sender: Sender) -> ResponseReturnValue:
     try:
         changes.set_default_sender(place.scope, name, actor=guard.principal().actor)
     except Invalid as invalid:
-        db.session.rollback()
-        flash("; ".join(error.message for error in invalid.errors), "error")
-        return _back(place, sender)
+        return _refused(place, sender, invalid)
     flash(_("%(name)s is the default sender from the next message.", name=name), "success")
     return _committed(place, sender)
 
 
 def switch(place: Place, sender: Sender, *, enabled: bool) -> ResponseReturnValue:
-    senders.switch(place.scope, sender, enabled=enabled, actor=guard.principal().actor)
+    try:
+        senders.switch(place.scope, sender, enabled=enabled, actor=guard.principal().actor)
+    except Invalid as invalid:
+        return _refused(place, sender, invalid)
     said = (
         _("%(name)s is enabled; mail that was held for it leaves now.", name=sender.name)
         if enabled
@@ -82,9 +83,7 @@ def activate(place: Place, sender: Sender) -> ResponseReturnValue:
     try:
         senders.activate(place.scope, sender, actor=guard.principal().actor)
     except Invalid as invalid:
-        db.session.rollback()
-        flash("; ".join(error.message for error in invalid.errors), "error")
-        return _back(place, sender)
+        return _refused(place, sender, invalid)
     flash(_("%(name)s is active from the next message.", name=sender.name), "success")
     return _committed(place, sender)
 
@@ -106,6 +105,12 @@ def delete(place: Place, sender: Sender) -> ResponseReturnValue:
         waiting=backlog.waiting_on(place.scope, sender),
         users=len(settings_pages.uses()["inherit"]) if place.is_host else 0,
     )
+
+
+def _refused(place: Place, sender: Sender, invalid: Invalid) -> ResponseReturnValue:
+    db.session.rollback()
+    flash("; ".join(error.message for error in invalid.errors), "error")
+    return _back(place, sender)
 
 
 def _committed(place: Place, sender: Sender) -> ResponseReturnValue:

@@ -16,7 +16,7 @@ from portal.extensions import db
 from portal.identity import names
 from portal.identity.models import Organization
 from portal.identity.policy import Permission
-from portal.settings import effective, overview, senders
+from portal.settings import effective, locks, overview, senders
 from portal.settings.models import Sender
 from portal.settings.overview import Health, Route, Use
 from portal.settings.scope import Scope
@@ -74,7 +74,7 @@ class Row:
 
 def is_locked(place: Place) -> bool:
     """Whether the host does not allow senders of its own to this organization."""
-    return not effective.settings_of(place.scope).own_senders_allowed
+    return locks.forbids_own_senders(place.scope)
 
 
 def way(place: Place) -> Mapping[str, Any]:

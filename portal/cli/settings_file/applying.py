@@ -93,10 +93,12 @@ def _apply_sending(
     scope: Scope, section: Section, folder: Path, applied: Applied, mistakes: Mistakes
 ) -> None:
     before = len(mistakes)
+    mail = section.section("mail")
+    with mistakes.gathered():
+        applied.add(_name(section), sending.lift_lock(scope, mail))
     for sender in section.sections("senders"):
         with mistakes.gathered():
             applied.add(_name(section), sending.apply_sender(scope, sender, folder))
-    mail = section.section("mail")
     # A default sender with a mistake is not there: that says nothing new.
     follows = (mail.place("default_sender"),) if len(mistakes) > before else ()
     with mistakes.gathered(but=follows):

@@ -208,6 +208,28 @@ def test_an_inactive_sender_of_a_file_is_a_draft_and_an_operator_may_make_it_the
         assert [version.state for version in found.versions] == [VersionState.DRAFT]
 
 
+def test_a_file_that_allows_own_senders_allows_those_beside_it(
+    settings: Settings, write: Write
+) -> None:
+    sender = "{name: a, display_name: A, from_address: a@a.test, server: s.a.test, active: off}"
+    locked = write("organizations:\n- {slug: globex, mail: {own_senders_allowed: false}}\n")
+    assert invoke(settings, "apply", locked).exit_code == 0
+    refused = invoke(
+        settings, "apply", write(f"organizations:\n- slug: globex\n  senders: [{sender}]")
+    )
+    assert refused.exit_code != 0 and "does not allow own senders" in refused.output
+    mail = "mail: {own_senders_allowed: true}"
+    text = f"organizations:\n- slug: globex\n  {mail}\n  senders: [{sender}]"
+    assert invoke(settings, "apply", write(text)).output.splitlines() == [
+        "globex: mail settings changed: own_senders_allowed",
+        "globex: sender a created",
+    ]
+    # What was there before it was forbidden stays, so that the file can be applied again.
+    invoke(settings, "apply", locked)
+    again = write(f"organizations:\n- slug: globex\n  senders: [{sender}]")
+    assert invoke(settings, "apply", again).output == "nothing to change\n"
+
+
 def test_a_secret_comes_from_the_environment_too(settings: Settings, write: Write) -> None:
     text = EXAMPLE.read_text().replace("password_file: globex.pw", "password_env: GLOBEX_PASSWORD")
     given = {**settings, "GLOBEX_PASSWORD": GLOBEX_PASSWORD}

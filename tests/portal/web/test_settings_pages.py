@@ -159,6 +159,36 @@ def test_what_the_host_locks_is_explained_and_not_offered(
     assert any("ask a system administrator" in error for error in answer.errors)
 
 
+def test_a_forbidden_sender_stays_visible_and_is_neither_tested_nor_activated(
+    app: Flask, visit: Browser, cast: Cast
+) -> None:
+    with app.app_context():
+        values = {"display_name": "N", "from_address": "n@globex.test", "server": "n.globex.test"}
+        scope = scope_of(cast.globex)
+        senders.save(scope, "news", values, secret=Keep(), actor=OPERATOR, activate=False)
+        db.session.commit()
+    path = path_of(app, cast.globex, "news")
+    visit.sign_in(cast.carol)
+    typed = visit.open(f"{path}/edit").form("save").data
+    change(app, cast.globex, own_senders_allowed=False)
+
+    for act in ("check", "send", "save"):
+        assert visit.send(f"{path}/edit", typed | {"act": act}).heading == "Senders"
+    page = visit.send(f"{path}/activate", typed)
+    assert "does not allow own senders here" in page.text
+    page = visit.send(f"{path}/disable", typed)
+    assert "news is disabled" in page.text
+    assert "does not allow own senders here" in visit.send(f"{path}/enable", typed).text
+
+    with app.app_context():
+        sender = found(cast.globex, "news")
+        assert sender is not None and not sender.enabled
+        assert effective.version_of(sender, VersionState.ACTIVE) is None
+    visit.open(f"{path}/delete").submit(button="Delete sender")
+    with app.app_context():
+        assert found(cast.globex, "news") is None
+
+
 @pytest.mark.parametrize("is_host", [True, False])
 def test_two_people_who_save_settings_at_once_do_not_overwrite_each_other(
     app: Flask, visit: Browser, cast: Cast, is_host: bool
