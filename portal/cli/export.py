@@ -16,7 +16,8 @@ from portal.extensions import db
 def export(file: Path | None) -> None:
     """Write all settings without secrets, as `portal apply` takes them, to FILE or the console.
 
-    CA certificates and logos are written beside FILE.
+    CA certificates and logos are written beside FILE, into a folder for the host and one for each
+    organization.
     """
     app = application.existing(lambda line: click.echo(line, err=True))
     with app.app_context():
@@ -33,10 +34,26 @@ def export(file: Path | None) -> None:
 
 
 def _write(file: Path, exported: Exported) -> None:
-    contents = {file: exported.text.encode()}
-    contents |= {file.parent / name: content for name, content in exported.files.items()}
-    for path, content in contents.items():
+    _write_file(file, exported.text.encode())
+    for folder in sorted(exported.folders):
+        _make_folder(file.parent, folder)
+    for name, content in exported.files.items():
+        _write_file(file.parent / name, content)
+
+
+def _make_folder(beside: Path, name: str) -> None:
+    """Secrets will lie there: for its owner alone, as are the folders on the way to it."""
+    path = beside
+    for part in name.split("/"):
+        path /= part
         try:
-            path.write_bytes(content)
+            path.mkdir(mode=0o700, exist_ok=True)
         except OSError as problem:
-            raise Failed(f"{path} cannot be written: {problem.strerror}.") from None
+            raise Failed(f"The folder {path} cannot be made: {problem.strerror}.") from None
+
+
+def _write_file(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content)
+    except OSError as problem:
+        raise Failed(f"{path} cannot be written: {problem.strerror}.") from None

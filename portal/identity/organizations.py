@@ -95,6 +95,8 @@ def suggested_slug(name: str) -> str:
 def create(*, name: str, short_name: str, actor: Actor) -> Organization:
     """A new organization. Raises Invalid for field `name` or `slug`."""
     organization = Organization(name=_name(name), slug=slug("slug", short_name))
+    if organization.slug == "host":
+        raise Invalid.field("slug", "host stands for the platform. Choose another short name.")
     try:
         with db.session.begin_nested():
             db.session.add(organization)

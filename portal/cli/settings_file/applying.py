@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from portal.audit.log import OPERATOR
-from portal.cli.settings_file import people, routing, sending
+from portal.cli.settings_file import ownership, people, routing, sending
 from portal.cli.settings_file.document import Section
 from portal.cli.settings_file.mistakes import Mistakes
 from portal.cli.settings_file.people import MadeToken
@@ -45,6 +45,8 @@ def apply(document: Section, *, folder: Path) -> Applied:
     applied, mistakes = Applied(), Mistakes()
     with mistakes.gathered():
         people.check_consistent(_people(document))
+    with mistakes.gathered():
+        ownership.check(document, folder)
     _apply_host(document.section("host"), folder, applied, mistakes)
     for section in document.sections("organizations"):
         _apply_organization(section, folder, applied, mistakes)

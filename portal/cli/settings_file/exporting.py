@@ -10,6 +10,8 @@ from typing import Any
 import yaml
 from sqlalchemy import select
 
+from portal.cli.settings_file import beside as places
+from portal.cli.settings_file.beside import stem
 from portal.extensions import db
 from portal.identity import administrators, tokens
 from portal.identity.models import ApiToken, Membership, Organization, OrganizationState, User
@@ -17,7 +19,7 @@ from portal.notifications import routing
 from portal.settings import effective, logos, senders
 from portal.settings.images import Image
 from portal.settings.mail_rules import HOST_KEYS, ORGANIZATION_KEYS
-from portal.settings.models import Sender, VersionState
+from portal.settings.models import Sender, SenderVersion, VersionState
 from portal.settings.own_fields import OWN_KEYS
 from portal.settings.scope import HOST, Scope
 from portal.settings.sender_rules import VALUE_KEYS, SenderValues
@@ -40,16 +42,25 @@ _ENDINGS = {
     "private_key_file": "key",
     "refresh_token_file": "refresh",
 }
+_DRAFT_LEFT_OUT = "# These are the values that it sends with. A draft of it was left out."
 _DEFAULTS = SenderValues("", "", "", 0)
 _ALWAYS = ("encryption", "authentication")
 
 
 @dataclass
 class Exported:
-    """The text of the file, and what lies beside it by file name: authorities (PEM) and logos."""
+    """The text of the file, and what lies beside it by path: authorities (PEM) and logos.
+
+    `folders` are those of all files that the text names, also of the secrets that are not there.
+    """
 
     lines: list[str] = field(default_factory=list)
     files: dict[str, bytes] = field(default_factory=dict)
+    folders: set[str] = field(default_factory=set)
+
+    def path(self, folder: str, name: str) -> str:
+        self.folders.add(folder)
+        return f"{folder}/{name}"
 
     @property
     def text(self) -> str:
@@ -75,21 +86,22 @@ def _host(exported: Exported, beside: bool) -> None:
     lines = ["host:", "  mail:", *_mail(None, 4), *_logo(exported, None, 4, beside)]
     opened = effective.settings_of(HOST).allowed_destinations
     lines.append(f"  allowed_destinations: {_value(list(opened))}")
-    lines += _list("senders", _senders(exported, HOST, "host", 4, beside), 2)
-    people = [_person(user) for user in sorted(administrators.everyone(), key=lambda u: u.email)]
+    lines += _list("senders", _senders(exported, None, 4, beside), 2)
+    people = [
+        _person(exported, user) for user in sorted(administrators.everyone(), key=lambda u: u.email)
+    ]
     lines += _list("administrators", people, 2)
-    lines += _list("api_tokens", _tokens(None, "host"), 2)
+    lines += _list("api_tokens", _tokens(exported, None), 2)
     exported.lines += lines
 
 
 def _organization(exported: Exported, organization: Organization, beside: bool) -> None:
-    scope, slug = Scope.of(organization), organization.slug
-    lines = [f"  - slug: {_value(slug)}", f"    name: {_value(organization.name)}"]
+    lines = [f"  - slug: {_value(organization.slug)}", f"    name: {_value(organization.name)}"]
     lines += ["    mail:", *_mail(organization, 6), *_logo(exported, organization, 6, beside)]
-    lines += _list("senders", _senders(exported, scope, slug, 6, beside), 4)
-    lines += _list("members", [_member(*row) for row in _members(organization)], 4)
+    lines += _list("senders", _senders(exported, organization, 6, beside), 4)
+    lines += _list("members", [_member(exported, *row) for row in _members(organization)], 4)
     lines += _list("routing", [_rule(rule) for rule in _rules(organization)], 4)
-    lines += _list("api_tokens", _tokens(organization, slug), 4)
+    lines += _list("api_tokens", _tokens(exported, organization), 4)
     exported.lines += lines
 
 
@@ -112,34 +124,39 @@ def _logo(
     content = logos.content_of(scope, Image.named(own)) if own else None
     if own is None or content is None:
         return []
-    name = f"{organization.slug if organization else 'host'}-logo.{Image.named(own).format.value}"
-    exported.files[name] = content
-    return [f"{' ' * indent}{'' if beside else '# '}logo_file: {_value(name)}"]
+    name = f"logo.{Image.named(own).format.value}"
+    path = exported.path(places.folder_of(organization), name)
+    exported.files[path] = content
+    return [f"{' ' * indent}{'' if beside else '# '}logo_file: {_value(path)}"]
 
 
 def _senders(
-    exported: Exported, scope: Scope, place: str, indent: int, beside: bool
+    exported: Exported, organization: Organization | None, indent: int, beside: bool
 ) -> list[list[str]]:
     found = []
-    for sender in sorted(senders.all_of(scope), key=lambda sender: sender.name):
-        values = effective.values_of(senders.shown_version(sender))
-        stem = f"{place}-{_stem(sender.name)}"
-        lines = _sender(sender, values)
+    folder = places.folder_of(organization)
+    for sender in sorted(senders.all_of(Scope.of(organization)), key=lambda sender: sender.name):
+        version = _sending_version(sender)
+        values = effective.values_of(version)
+        lines = _sender(sender, version, values)
         if values.ca:
-            name = f"{stem}-ca.pem"
-            exported.files[name] = values.ca.encode()
-            lines.append(f"{'' if beside else '# '}ca_file: {_value(name)}")
-        lines += [
-            f"# {key}: {_value(f'{stem}.{_ENDINGS[key]}')}"
-            for key in _SECRET_FILES[values.authentication]
-        ]
+            path = exported.path(folder, f"{stem(sender.name)}-ca.pem")
+            exported.files[path] = values.ca.encode()
+            lines.append(f"{'' if beside else '# '}ca_file: {_value(path)}")
+        for key in _SECRET_FILES[values.authentication]:
+            path = exported.path(folder, f"{stem(sender.name)}.{_ENDINGS[key]}")
+            lines.append(f"# {key}: {_value(path)}")
         found.append(lines)
     return found
 
 
-def _sender(sender: Sender, values: SenderValues) -> list[str]:
-    """Its newest values; those that are the default anyway are left out."""
-    version = senders.shown_version(sender)
+def _sending_version(sender: Sender) -> SenderVersion:
+    """The version that sends; where none does, the newest values."""
+    return effective.version_of(sender, VersionState.ACTIVE) or senders.shown_version(sender)
+
+
+def _sender(sender: Sender, version: SenderVersion, values: SenderValues) -> list[str]:
+    """Its values; those that are the default anyway are left out."""
     given = {key: getattr(values, key) for key in VALUE_KEYS if key != "ca"}
     shown = {
         key: value
@@ -147,17 +164,20 @@ def _sender(sender: Sender, values: SenderValues) -> list[str]:
         if key in _ALWAYS or value != getattr(_DEFAULTS, key)
     }
     own = {key: getattr(sender, key) for key in OWN_KEYS}
-    active = {} if version.state is VersionState.ACTIVE else {"active": False}
-    return list(_entries({"name": sender.name} | shown | own | active))
+    is_active = version.state is VersionState.ACTIVE
+    active = {} if is_active else {"active": False}
+    lines = list(_entries({"name": sender.name} | shown | own | active))
+    return [*lines, _DRAFT_LEFT_OUT] if is_active and senders.has_draft(sender) else lines
 
 
-def _person(user: User) -> list[str]:
+def _person(exported: Exported, user: User) -> list[str]:
     lines = list(_entries({"email": user.email, "name": user.name, "language": user.language}))
-    return [*lines, f"# password_file: {_value(f'{_stem(user.email)}.pw')}"]
+    path = exported.path(places.PEOPLE, f"{stem(user.email)}.pw")
+    return [*lines, f"# password_file: {_value(path)}"]
 
 
-def _member(membership: Membership, user: User) -> list[str]:
-    email, *rest = _person(user)
+def _member(exported: Exported, membership: Membership, user: User) -> list[str]:
+    email, *rest = _person(exported, user)
     return [email, f"role: {_value(membership.role)}", *rest]
 
 
@@ -183,15 +203,16 @@ def _rule(rule: Any) -> list[str]:
     return list(_entries({key: getattr(rule, key) for key in keys}))
 
 
-def _tokens(organization: Organization | None, place: str) -> list[list[str]]:
+def _tokens(exported: Exported, organization: Organization | None) -> list[list[str]]:
     """The usable ones. An existing token is kept; a missing one is made and written there."""
     usable = {row.name: row for row in tokens.of(organization) if tokens.is_usable(row)}
-    return [_token(usable[name], place) for name in sorted(usable)]
+    folder = places.folder_of(organization)
+    return [_token(exported, usable[name], folder) for name in sorted(usable)]
 
 
-def _token(row: ApiToken, place: str) -> list[str]:
-    file = f"{place}-{_stem(row.name)}.token"
-    return list(_entries({"name": row.name, "scopes": row.scopes, "token_file": file}))
+def _token(exported: Exported, row: ApiToken, folder: str) -> list[str]:
+    path = exported.path(folder, f"{stem(row.name)}.token")
+    return list(_entries({"name": row.name, "scopes": row.scopes, "token_file": path}))
 
 
 def _list(key: str, items: list[list[str]], indent: int) -> list[str]:
@@ -220,8 +241,3 @@ def _value(value: Any) -> str:
         value, default_flow_style=True, allow_unicode=True, width=float("inf"), sort_keys=False
     )
     return text.removesuffix("\n").removesuffix("\n...")
-
-
-def _stem(name: str) -> str:
-    """A file name that every system takes."""
-    return "".join(c if c.isascii() and (c.isalnum() or c in "-._@") else "_" for c in name)

@@ -9,8 +9,17 @@ from portal.cli.settings_file import files, secrets
 from portal.cli.settings_file.document import Section, Wrong
 from portal.cli.settings_file.places import located
 from portal.cli.settings_file.secrets import Given
-from portal.settings import binding, changes, images, logos, senders
-from portal.settings.models import Sender
+from portal.settings import (
+    binding,
+    changes,
+    effective,
+    images,
+    logos,
+    own_fields,
+    sender_rules,
+    senders,
+)
+from portal.settings.models import Sender, VersionState
 from portal.settings.own_fields import OWN_KEYS
 from portal.settings.scope import Scope
 from portal.settings.sender_rules import VALUE_KEYS
@@ -68,6 +77,8 @@ def apply_sender(scope: Scope, section: Section, folder: Path) -> list[str]:
 def _apply_sender(scope: Scope, section: Section, existing: Sender | None, folder: Path) -> bool:
     raw = _raw(section, folder)
     given = secrets.of_sender(section, folder)
+    if existing and given == Given() and _says_what_sends(scope, existing, section, raw):
+        return False
     with located(section, _NAMES):
         saved = senders.save(
             scope,
@@ -85,6 +96,23 @@ def _apply_sender(scope: Scope, section: Section, existing: Sender | None, folde
             message = "There is a password, so write authentication: password as well."
         raise Wrong([section.problem("authentication", message)])
     return saved.changed
+
+
+def _says_what_sends(
+    scope: Scope, sender: Sender, section: Section, raw: Mapping[str, Any]
+) -> bool:
+    """Whether these are the values it sends with while a draft waits: the draft then goes on
+    waiting. A written `active: true` is about the draft."""
+    active = effective.version_of(sender, VersionState.ACTIVE)
+    if active is None or not senders.has_draft(sender) or section.get("active") is not None:
+        return False
+    base = effective.values_of(active)
+    try:
+        values = sender_rules.parse(raw, base=base, at_host=scope.is_host, by_host=True)
+        own = own_fields.parse(raw)
+    except Invalid:
+        return False
+    return values == base and all(getattr(sender, key) == own[key] for key in own)
 
 
 def _raw(section: Section, folder: Path) -> dict[str, Any]:

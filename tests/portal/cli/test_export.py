@@ -48,7 +48,9 @@ def test_applying_an_export_again_changes_nothing(
     before = file.read_text()
     invoke(settings, "export", file)
     assert file.read_text() == before
-    assert (folder / "globex-main-ca.pem").read_text() == (folder / "globex-ca.pem").read_text()
+    assert (folder / "organizations/globex/main-ca.pem").read_text() == (
+        folder / "globex-ca.pem"
+    ).read_text()
 
 
 def test_an_export_holds_no_secret_and_says_where_they_belong(
@@ -58,11 +60,11 @@ def test_an_export_holds_no_secret_and_says_where_they_belong(
     text = invoke(settings, "export").output
     assert not [canary for canary in CANARIES if canary in text]
     for line in (
-        "# password_file: globex-main.pw",
-        "# client_secret_file: globex-m365.pw",
-        "# private_key_file: globex-google.key",
-        "# refresh_token_file: globex-own___more.refresh",
-        "# ca_file: globex-main-ca.pem",
+        "# password_file: organizations/globex/main.pw",
+        "# client_secret_file: organizations/globex/m365.pw",
+        "# private_key_file: organizations/globex/google.key",
+        "# refresh_token_file: organizations/globex/own%20%26%20more.refresh",
+        "# ca_file: organizations/globex/main-ca.pem",
     ):
         assert line in text, text
 

@@ -32,12 +32,12 @@ def test_logos_are_applied_exported_and_removed(
     exported = folder / "out" / "export.yaml"
     exported.parent.mkdir()
     assert invoke(settings, "export", exported).exit_code == 0
-    assert "    logo_file: host-logo.png\n" in exported.read_text()
-    assert (exported.parent / "host-logo.png").read_bytes() == LOGO
-    assert (exported.parent / "globex-logo.jpeg").read_bytes() == JPEG
-    assert not (exported.parent / "acme-logo.png").exists()
+    assert "    logo_file: host/logo.png\n" in exported.read_text()
+    assert (exported.parent / "host/logo.png").read_bytes() == LOGO
+    assert (exported.parent / "organizations/globex/logo.jpeg").read_bytes() == JPEG
+    assert not (exported.parent / "organizations/acme/logo.png").exists()
     assert invoke(settings, "apply", exported).output == "nothing to change\n"
-    assert "    # logo_file: host-logo.png\n" in invoke(settings, "export").output
+    assert "    # logo_file: host/logo.png\n" in invoke(settings, "export").output
     elsewhere = {"PORTAL_DATA_DIR": str(tmp_path / "elsewhere")}
     assert "globex: logo changed" in invoke(elsewhere, "apply", exported).output
 

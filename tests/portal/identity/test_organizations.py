@@ -61,6 +61,7 @@ def test_a_short_name_is_made_from_the_name(name: str, short_name: str) -> None:
         ("Acme", "Acme", "slug"),
         ("Acme", "-a", "slug"),
         ("Acme", "taken", "slug"),
+        ("Host", "host", "slug"),
     ],
 )
 def test_a_wrong_organization_is_refused(
