@@ -66,6 +66,11 @@ def has_draft(sender: Sender) -> bool:
     return effective.version_of(sender, VersionState.DRAFT) is not None
 
 
+def has_active(sender: Sender) -> bool:
+    """Whether a version of it sends, also while a draft waits; a disabled one has one too."""
+    return effective.version_of(sender, VersionState.ACTIVE) is not None
+
+
 def save(
     scope: Scope,
     name: str,
@@ -84,8 +89,8 @@ def save(
 
     The version is active when its bundle passed a test in the last 30 minutes, when nothing that
     needs a test changed, or when the host's side says `activate`; else it is a draft and the
-    active version, if any, sends on. `activate` False makes a draft. Raises Invalid, also where
-    the host forbids own senders, and Stale.
+    active version, if any, sends on. `activate` False makes a draft of other values. Raises
+    Invalid, also where the host forbids own senders, and Stale.
     """
     if activate and not actor.is_host:
         raise Invalid.field(
@@ -100,6 +105,8 @@ def save(
     sender = sender or _new_sender(scope, name, new_sender_id or new_id())
     renamed = _rename(scope, sender, name)
     differs = own_fields.assign(sender, own)
+    if activate is False and before is not None and _is_same(before, checked, VersionState.ACTIVE):
+        raise active_already()
     state, tested_at, certificate = _state_for(scope, sender, checked, activate)
     if before is not None and _is_same(before, checked, state) and not renamed and not differs:
         return Saved(sender, before, False)
@@ -110,6 +117,11 @@ def save(
     _record(scope, sender, before, version, checked, actor, differs)
     db.session.flush()
     return Saved(sender, version, True)
+
+
+def active_already() -> Invalid:
+    """A draft of what is active would change nothing: mail would go on by it."""
+    return Invalid.field("active", "This sender is active. Switch it off with enabled: false.")
 
 
 def activate(scope: Scope, sender: Sender, *, actor: Actor) -> None:

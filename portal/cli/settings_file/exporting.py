@@ -164,6 +164,8 @@ def _sender(sender: Sender, version: SenderVersion, values: SenderValues) -> lis
         if key in _ALWAYS or value != getattr(_DEFAULTS, key)
     }
     own = {key: getattr(sender, key) for key in OWN_KEYS}
+    if not sender.enabled:
+        own["enabled"] = False
     is_active = version.state is VersionState.ACTIVE
     active = {} if is_active else {"active": False}
     lines = list(_entries({"name": sender.name} | shown | own | active))

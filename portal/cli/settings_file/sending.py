@@ -69,9 +69,21 @@ def apply_sender(scope: Scope, section: Section, folder: Path) -> list[str]:
     """Create or change a sender. Returns what changed. Raises Wrong."""
     name = section.values["name"]
     existing = senders.find(scope, name)
-    if not _apply_sender(scope, section, existing, folder):
+    saved = _apply_sender(scope, section, existing, folder)
+    sender = senders.find(scope, name)
+    lines = [f"sender {name} {'changed' if existing else 'created'}"] if saved else []
+    if saved and section.get("active") is False and sender and senders.has_active(sender):
+        lines = [f"sender {name} changed, as a draft: it sends on with what is active"]
+    return [*lines, *_switch(scope, sender, section)]
+
+
+def _switch(scope: Scope, sender: Sender | None, section: Section) -> list[str]:
+    enabled = section.get("enabled")
+    if sender is None or enabled is None or enabled == sender.enabled:
         return []
-    return [f"sender {name} {'changed' if existing else 'created'}"]
+    with located(section):
+        senders.switch(scope, sender, enabled=enabled, actor=OPERATOR)
+    return [f"sender {sender.name} {'enabled' if enabled else 'disabled'}"]
 
 
 def _apply_sender(scope: Scope, section: Section, existing: Sender | None, folder: Path) -> bool:

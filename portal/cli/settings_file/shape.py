@@ -32,7 +32,7 @@ _SENDER = (
     *("command_timeout", "per_minute", "per_day", "connections", "messages_per_connection"),
     *("client_id", "client_secret_file", "client_secret_expires_at", "token_url", "scope"),
     *("private_key_file", "refresh_token_file", "allowed_from", "kinds"),
-    *("priority", "active"),
+    *("priority", "active", "enabled"),
 )
 _PERSON = ("email", "name", "password_file", "password_env", "language")
 

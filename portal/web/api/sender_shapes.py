@@ -113,13 +113,15 @@ _DEFAULTS: dict[str, Any] = {
 
 
 class SenderChange(SenderValuesInput):
-    """`active` false stores the values as a draft; true on untested ones is for host tokens."""
+    """`active` false stores other values as a draft, beside an active version that sends on; true
+    on untested ones is for host tokens. `enabled` switches the sender off and on."""
 
     name: str | None = None
     priority: int | None = None
     kinds: list[str] | None = None
     allowed_from: list[str] | None = None
     active: bool | None = None
+    enabled: bool | None = None
 
 
 class NewSender(SenderChange):
@@ -161,7 +163,11 @@ class QueueShape(BaseModel):
 
 
 class SenderShape(BaseModel):
-    """The newest values: those of the draft, if one waits for its test (`state` draft)."""
+    """The newest values: those of the draft, if one waits for its test (`draft`, `state` draft).
+
+    `active`: a version that passed sends, the one shown or, beside a draft, the one before it;
+    not while `enabled` is false.
+    """
 
     name: str
     display_name: str
@@ -193,6 +199,8 @@ class SenderShape(BaseModel):
     kinds: list[str]
     allowed_from: list[str]
     active: bool
+    draft: bool
+    enabled: bool
     state: VersionState
     default: bool
     health: HealthShape
@@ -209,7 +217,9 @@ class SenderShape(BaseModel):
             priority=sender.priority,
             kinds=sender.kinds,
             allowed_from=sender.allowed_from,
-            active=version.state is VersionState.ACTIVE,
+            active=senders.has_active(sender),
+            draft=senders.has_draft(sender),
+            enabled=sender.enabled,
             state=version.state,
             default=default is not None and default.id == sender.id,
             health=_health(sender),

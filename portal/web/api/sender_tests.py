@@ -30,6 +30,7 @@ class SenderTestInput(SenderValuesInput):
     priority: int | None = None
     kinds: list[str] | None = None
     active: bool | None = None
+    enabled: bool | None = None
 
 
 class StepShape(BaseModel):

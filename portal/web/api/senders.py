@@ -76,10 +76,20 @@ def find(organization: Organization | None, name: str) -> Sender:
 def _saved(
     organization: Organization | None, sender: Sender | None, given: SenderChange, *, name: str
 ) -> SenderShape:
+    scope = Scope.of(organization)
+    # To switch one off must not depend on what its stored values are worth today.
+    if sender is None or given.model_fields_set != {"enabled"}:
+        sender = _stored(scope, sender, given, name)
+    if given.enabled is not None:
+        senders.switch(scope, sender, enabled=given.enabled, actor=guard.principal().actor)
+    return SenderShape.of(sender)
+
+
+def _stored(scope: Scope, sender: Sender | None, given: SenderChange, name: str) -> Sender:
     actor = guard.principal().actor
     wants_active = given.active is True
     saved = senders.save(
-        Scope.of(organization),
+        scope,
         name,
         given.values(),
         secret=given.secret_change(),
@@ -92,4 +102,6 @@ def _saved(
         raise Invalid.field(
             "active", "Send a test mail with these values first; only a host token may skip it."
         )
-    return SenderShape.of(saved.sender)
+    if given.active is False and not saved.changed and senders.has_active(saved.sender):
+        raise senders.active_already()
+    return saved.sender

@@ -230,6 +230,27 @@ def test_a_file_that_allows_own_senders_allows_those_beside_it(
     assert invoke(settings, "apply", again).output == "nothing to change\n"
 
 
+def test_a_sender_of_a_file_is_switched_off_with_enabled_and_not_with_active(
+    settings: Settings, write: Write
+) -> None:
+    sender = "{name: a, display_name: %s, from_address: a@a.test, server: s.a.test%s}"
+
+    def applied(name: str, more: str = "") -> str:
+        file = write(f"host:\n  senders: [{sender % (name, more)}]\n")
+        return invoke(settings, "apply", file).output
+
+    assert applied("A").endswith("host: sender a created\n")
+    refused = applied("A", ", active: false")
+    assert "active: This sender is active. Switch it off with enabled: false." in refused
+    assert applied("A", ", enabled: false") == "host: sender a disabled\n"
+    assert applied("A", ", enabled: false") == "nothing to change\n"
+    assert "enabled: false" in invoke(settings, "export").output
+    assert applied("A", ", enabled: true") == "host: sender a enabled\n"
+    draft = "host: sender a changed, as a draft: it sends on with what is active\n"
+    assert applied("B", ", active: false") == draft
+    assert applied("B", ", active: false") == "nothing to change\n"
+
+
 def test_a_secret_comes_from_the_environment_too(settings: Settings, write: Write) -> None:
     text = EXAMPLE.read_text().replace("password_file: globex.pw", "password_env: GLOBEX_PASSWORD")
     given = {**settings, "GLOBEX_PASSWORD": GLOBEX_PASSWORD}

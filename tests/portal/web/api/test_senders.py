@@ -38,7 +38,7 @@ KEYS = {
     "allow_clear_login", "ehlo_name", "connect_timeout", "command_timeout", "per_minute",
     "per_day", "connections", "messages_per_connection", "priority", "active", "state", "default",
     "health", "queue", "client_id", "token_url", "scope", "client_secret_expires_at", "kinds",
-    "allowed_from",
+    "allowed_from", "draft", "enabled",
 }  # fmt: skip
 
 
@@ -148,7 +148,7 @@ def test_a_host_token_activates_untested_and_allows_a_login_in_clear(host: Syste
     made = done(host.post(path, RELAY | clear), 201)
     assert (made["active"], made["state"], made["default"]) == (True, "active", True)
     draft = done(host.patch(f"{path}/relay", {"server": "b.test", "password": "x"}))
-    assert draft["state"] == "draft"
+    assert (draft["state"], draft["draft"], draft["active"]) == ("draft", True, True)
     own = done(host.post("/senders", RELAY | {"verify": False, "active": True}), 201)
     assert own["verify"] is False
 
