@@ -5,7 +5,7 @@
 Each round sends the same number of mails of the same size in turn by: Postfix's C client, the
 portal's workers, django-post_office with as many processes, Celery with one task a mail,
 Flask-Mail's bulk connection, and smtplib in a loop. The peers come from
-benchmarks/peers/requirements.txt, into an environment of their own beside them. Ratios and their
+benchmarks/peers/requirements.txt, into an environment of their own. Ratios and their
 spread are what counts. Needs smtp-sink and smtp-source (Debian: postfix).
 """
 
@@ -28,7 +28,7 @@ from throughput import (
 )
 
 _PEERS = Path(__file__).with_name("peers")
-_ENVIRONMENT = _PEERS / ".venv"
+_ENVIRONMENT = _PEERS.parents[1] / ".venv" / "peers"
 _NAMES = {
     "with_post_office": "django-post_office",
     "with_celery": "Celery, one task a mail",

@@ -22,7 +22,7 @@ from portal.delivery.models import Attempt, Delivery, Level, State
 from portal.delivery.ways import Ways
 from portal.destinations import Guard
 from portal.extensions import db
-from portal.identity.models import Membership
+from portal.identity.models import Membership, Organization, OrganizationState
 from portal.kinds import BY_KEY, Kind
 from portal.letters.compose import Identity
 from portal.settings.effective import Origin, Resolved
@@ -42,6 +42,7 @@ _COLUMNS = (
     Delivery.expires_at,
     Delivery.attempt_count,
     Delivery.level,
+    Organization.state.label("organization_state"),
 )
 _Row = Row[*tuple[Any, ...]]
 _table = cast(Table, Delivery.__table__)
@@ -121,7 +122,7 @@ class Beginning:
 
     def _way(self, row: _Row, kind: Kind) -> Resolved | Aside:
         """The sender of this try, or the state in which the mail stays or waits."""
-        if self._ways.is_deleted(row.organization_id):
+        if row.organization_state is OrganizationState.DELETED:
             return Aside(row.id, State.CANCELLED, "organization_deleted")
         if row.organization_id is not None and not kind.is_security and not self._belongs(row):
             return Aside(row.id, State.CANCELLED, "not_a_member")
@@ -178,7 +179,13 @@ class Beginning:
         )
 
 
-_HELD_ROWS = select(*_COLUMNS).where(claims.HELD, Delivery.state == State.SENDING).with_for_update()
+_HELD_ROWS = (
+    select(*_COLUMNS)
+    .select_from(Delivery)
+    .join(Organization, Organization.id == Delivery.organization_id, isouter=True)
+    .where(claims.HELD, Delivery.state == State.SENDING)
+    .with_for_update(of=Delivery)
+)
 # The other columns come with the rows.
 _COUNT = update(_table).where(_table.c.id == bindparam("its_id"))
 

@@ -43,6 +43,7 @@ class Intake:
         self._unwritten: list[Begun] = []
         # Whether their attempts were counted nobody knows: the commit failed, or seemed to.
         self._in_doubt: set[uuid.UUID] = set()
+        self._planned: list[Claim] = []
         self._trying: Claim | None = None
         # How many are begun one by one, because one of a lot could not be stored.
         self._careful = 0
@@ -98,8 +99,9 @@ class Intake:
 
     def begin(self) -> None:
         """Begin the next of each organization in turn: so none waits behind another's backlog."""
-        if plan := self._plan():
-            self._begin_all(plan)
+        self._planned = self._plan()
+        if self._planned:
+            self._begin_all(self._planned)
         doing = frozenset(one.claim.delivery_id for one in self._unwritten)
         doing |= {claimed.delivery_id for claimed, begun in self._begun if begun is not None}
         if doing != self._noted:
@@ -114,20 +116,22 @@ class Intake:
             self._in_doubt.discard(claimed.delivery_id)
         if begun:
             self._queues = defaultdict(deque, _rotated(self._queues))
+        self._planned = []
         return [one for _, one in begun if one is not None]
 
     def doubt(self) -> None:
         """The commit failed: what was begun is begun again."""
         self._in_doubt |= {claimed.delivery_id for claimed, _ in self._begun}
-        self._begun, self._trying, self._noted = [], None, None
+        self._begun, self._planned = [], []
+        self._trying = self._noted = None
 
     def poisoned(self) -> set[uuid.UUID]:
         """Something unforeseen happened: drop the claim that it happened to, if it was one here."""
         poison = self._trying
-        if poison is None and len(self._begun) == 1:
-            poison = self._begun[0][0]
+        if poison is None and len(self._planned) == 1:
+            poison = self._planned[0]
         elif poison is None:
-            self._careful = len(self._begun)
+            self._careful = len(self._planned)
         self.doubt()
         if poison is None:
             return set()

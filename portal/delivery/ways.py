@@ -14,7 +14,7 @@ from portal.clock import monotonic
 from portal.delivery import identity, outbox
 from portal.delivery.health import SENDER_FAILING, Pauses
 from portal.extensions import db
-from portal.identity.models import Organization, OrganizationState
+from portal.identity.models import Organization
 from portal.kinds import Kind
 from portal.letters.compose import Identity
 from portal.settings import effective
@@ -52,13 +52,6 @@ class Ways:
         if monotonic() > self._until:
             self._known.clear()
             self._until = monotonic() + _GOOD_FOR
-
-    def is_deleted(self, organization_id: uuid.UUID | None) -> bool:
-        def ask() -> bool:
-            organization = self._organization(organization_id)
-            return organization is not None and organization.state is OrganizationState.DELETED
-
-        return self._once(("deleted", organization_id), ask)
 
     def identity(self, organization_id: uuid.UUID | None, kind: Kind) -> Identity:
         return self._once(

@@ -58,6 +58,7 @@ def test_mail_of_a_deleted_organization_is_cancelled_although_the_event_is_late(
 ) -> None:
     (one,) = enqueue(globex, ANN)
     organizations.delete(globex, actor=OPERATOR)
+    db.session.commit()
     (claimed,) = claims.claim("one", limit=1)
     deliver(claimed)
     assert state_of(one) == ("cancelled", "organization_deleted")

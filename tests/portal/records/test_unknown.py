@@ -56,7 +56,7 @@ def newest(kind: str) -> Delivery:
 
 
 def token_of(delivery: Delivery, name: str) -> str:
-    return outbox.secrets_of(delivery)[name].split("/")[-1]
+    return outbox.secrets_of(delivery.id)[name].split("/")[-1]
 
 
 def audited() -> list[tuple[str, Any]]:
