@@ -25,7 +25,15 @@ from portal.settings.providers import Provider
 from portal.settings.senders import SecretChange
 from portal.smtp.values import Encryption, Phase
 from portal.validation import Invalid, Stale, one_line
-from portal.web import guard, mail_catchers, sender_presets, sender_secrets, settings_pages, words
+from portal.web import (
+    guard,
+    mail_catchers,
+    sender_corrections,
+    sender_presets,
+    sender_secrets,
+    settings_pages,
+    words,
+)
 from portal.web.forms import put_errors
 from portal.web.settings_pages import Place
 
@@ -276,6 +284,8 @@ def _save(editing: _Editing, *, activate: bool | None) -> ResponseReturnValue:
         sender_secrets.drop(editing.key)
         target = _after_save(editing, saved.sender)
         said = _said(saved)
+        stored = senders.shown_version(saved.sender)
+        server, port = stored.server, stored.port
         db.session.commit()
     except Stale:
         return _stale(editing)
@@ -283,6 +293,7 @@ def _save(editing: _Editing, *, activate: bool | None) -> ResponseReturnValue:
         db.session.rollback()
         return _twin(editing) or editing.refused(invalid)
     flash(*said)
+    sender_corrections.tell(server, port)
     return redirect(target, 303)
 
 
