@@ -1,78 +1,37 @@
 """The form of a sender: check, send, repair, save, cancel, all from the values that were typed."""
 
-import dataclasses
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
-
-from flask import flash, make_response, redirect, render_template, request
+from flask import flash, make_response, redirect, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from wtforms.fields.choices import SelectChoice
 
 from portal import kinds
-from portal.delivery import backlog, sender_tests
-from portal.delivery.counting import Count
-from portal.delivery.report import Report
+from portal.delivery import sender_tests
 from portal.delivery.sender_tests import TooManyTests
 from portal.extensions import db
-from portal.settings import effective, overview, providers, sender_rules, senders
-from portal.settings.drafts import DraftKey
+from portal.settings import effective, providers, senders
 from portal.settings.forms import SenderForm, new_sender_data, sender_data
 from portal.settings.models import Sender, VersionState
-from portal.settings.provider_texts import HINTS
 from portal.settings.providers import Provider
-from portal.settings.senders import SecretChange
-from portal.smtp.values import Encryption, Phase
+from portal.smtp.values import Encryption
 from portal.validation import Invalid, Stale, one_line
 from portal.web import (
     guard,
     mail_catchers,
-    sender_corrections,
     sender_presets,
     sender_secrets,
     settings_pages,
     words,
 )
-from portal.web.forms import put_errors
+from portal.web.sender_editing import Editing
 from portal.web.settings_pages import Place
-
-# Which field is likely to be wrong when a step of the test fails.
-_FIELD_OF_STEP = {
-    Phase.POLICY: "server",
-    Phase.DNS: "server",
-    Phase.CONNECT: "server",
-    Phase.GREETING: "server",
-    Phase.TLS: "encryption",
-    Phase.STARTTLS: "encryption",
-    Phase.AUTH: "password",
-    Phase.MAIL: "from_address",
-    Phase.RCPT: "to",
-}
-
-
-_ADVANCED = (
-    "ca",
-    "any_certificate",
-    "ehlo_name",
-    "envelope_sender",
-    "connect_timeout",
-    "command_timeout",
-    "per_minute",
-    "per_day",
-    "connections",
-    "messages_per_connection",
-    "priority",
-    "kinds",
-    "allowed_from",
-)
 
 
 def answer(place: Place, sender: Sender | None) -> ResponseReturnValue:
     """The page of a new sender (None) or of a stored one, and everything its buttons do."""
     if settings_pages.is_locked(place):
         return _locked(place)
-    editing = _Editing(place, sender, _form(place, sender))
+    editing = Editing(place, sender, _form(place, sender))
     if not editing.form.is_submitted():
         _fill_asked_provider(editing)
         return editing.page()
@@ -92,62 +51,7 @@ def answer(place: Place, sender: Sender | None) -> ResponseReturnValue:
     return _save(editing, activate=True if act == "activate" else None)
 
 
-@dataclass
-class _Editing:
-    """One request of the form: where, what, and what the page will say beside the form."""
-
-    place: Place
-    sender: Sender | None
-    form: SenderForm
-    report: Report | None = None
-    stale: settings_pages.Change | None = None
-    is_stale: bool = False
-    notes: list[str] = dataclasses.field(default_factory=list)
-
-    @property
-    def key(self) -> DraftKey:
-        session = guard.principal().session
-        assert session is not None  # the guard lets only signed-in people in
-        return DraftKey(session.id, self.place.scope, self.form.token)
-
-    @property
-    def is_set_up(self) -> bool:
-        """Whether the first run asks for this sender, and goes on after it."""
-        return self.place.is_host and self.sender is None and "set_up" in request.args
-
-    @property
-    def raw(self) -> dict[str, Any]:
-        by_host = guard.principal().actor.is_host
-        return self.form.raw(at_host=self.place.is_host, by_host=by_host)
-
-    @property
-    def name(self) -> str:
-        return self.form.name.data or ""
-
-    def secret(self) -> SecretChange:
-        return sender_secrets.change_of(self.form, self.key)
-
-    def keep_typed(self) -> None:
-        """Keep secrets that were just typed while the page comes back; commits."""
-        sender_secrets.keep(self.form, self.key)
-        db.session.commit()
-
-    def page(self, status: int = 200) -> ResponseReturnValue:
-        self.form.encryption_was.data = self.form.encryption.data
-        if sender_rules.holds_private_key(self.form.ca.data or ""):
-            self.form.ca.data = ""
-        page = render_template("settings/sender_form.html", **_shown(self))
-        return make_response(page, status)
-
-    def refused(self, invalid: Invalid, status: int = 422) -> ResponseReturnValue:
-        """The page again, with everything that was typed."""
-        db.session.rollback()
-        self.keep_typed()
-        put_errors(self.form, settings_pages.renamed(invalid, {"verify": "any_certificate"}))
-        return self.page(status)
-
-
-def _fill_asked_provider(editing: _Editing) -> None:
+def _fill_asked_provider(editing: Editing) -> None:
     """The preset of the provider that the page's address names, in a new sender's form."""
     if editing.is_set_up and request.args.get("provider") == "catcher":
         if (catcher := mail_catchers.found()) is not None:
@@ -195,7 +99,7 @@ def _offer_kinds(form: SenderForm) -> SenderForm:
     return form
 
 
-def _test(editing: _Editing, *, check_only: bool) -> ResponseReturnValue:
+def _test(editing: Editing, *, check_only: bool) -> ResponseReturnValue:
     before = editing.sender.revision if editing.sender else 0
     try:
         name = one_line("name", editing.name, longest=100) or _("new sender")
@@ -221,21 +125,21 @@ def _test(editing: _Editing, *, check_only: bool) -> ResponseReturnValue:
     return editing.page()
 
 
-def _wait(editing: _Editing, seconds: int) -> ResponseReturnValue:
+def _wait(editing: Editing, seconds: int) -> ResponseReturnValue:
     sentence = _("Too many tests for now. Test again in %(seconds)s seconds.", seconds=seconds)
     response = make_response(editing.refused(Invalid.field("", sentence), 429))
     response.headers["Retry-After"] = str(seconds)
     return response
 
 
-def _preset(editing: _Editing) -> ResponseReturnValue:
+def _preset(editing: Editing) -> ResponseReturnValue:
     """Fill in what the provider documents; nothing is saved, and what was typed stays."""
     editing.notes = [sender_presets.fill(editing.form)]
     editing.keep_typed()
     return editing.page()
 
 
-def _repair(editing: _Editing, repair: str) -> ResponseReturnValue:
+def _repair(editing: Editing, repair: str) -> ResponseReturnValue:
     """Put the change that a report offered into the form; nothing is saved."""
     encryption, _colon, rest = repair.partition(":")
     port, _colon, address = rest.partition(":")
@@ -259,14 +163,14 @@ def _repair(editing: _Editing, repair: str) -> ResponseReturnValue:
     return editing.page()
 
 
-def _cancel(editing: _Editing) -> ResponseReturnValue:
+def _cancel(editing: Editing) -> ResponseReturnValue:
     sender_secrets.drop(editing.key)
-    target = _after_cancel(editing)
+    target = editing.cancel_url
     db.session.commit()
     return redirect(target, 303)
 
 
-def _save(editing: _Editing, *, activate: bool | None) -> ResponseReturnValue:
+def _save(editing: Editing, *, activate: bool | None) -> ResponseReturnValue:
     if (twin := _twin(editing)) is not None:
         return twin
     try:
@@ -284,8 +188,7 @@ def _save(editing: _Editing, *, activate: bool | None) -> ResponseReturnValue:
         sender_secrets.drop(editing.key)
         target = _after_save(editing, saved.sender)
         said = _said(saved)
-        stored = senders.shown_version(saved.sender)
-        server, port = stored.server, stored.port
+        corrected = _corrected(saved.sender)
         db.session.commit()
     except Stale:
         return _stale(editing)
@@ -293,11 +196,21 @@ def _save(editing: _Editing, *, activate: bool | None) -> ResponseReturnValue:
         db.session.rollback()
         return _twin(editing) or editing.refused(invalid)
     flash(*said)
-    sender_corrections.tell(server, port)
+    for note in [*editing.notes, *corrected]:
+        flash(note, "success")
     return redirect(target, 303)
 
 
-def _twin(editing: _Editing) -> ResponseReturnValue | None:
+def _corrected(sender: Sender) -> list[str]:
+    """What was stored otherwise than it was typed: nothing changes silently."""
+    typed = request.form.get("server", "").strip().lower().rstrip(".")
+    stored = senders.shown_version(sender).server
+    if typed in ("", stored, f"[{stored}]"):
+        return []
+    return [_("The SMTP server was stored as %(server)s.", server=stored)]
+
+
+def _twin(editing: Editing) -> ResponseReturnValue | None:
     """A new sender's form that was posted before: the answer is the sender that it made."""
     made = senders.get(editing.place.scope, editing.form.token) if not editing.sender else None
     if made is None:
@@ -306,7 +219,7 @@ def _twin(editing: _Editing) -> ResponseReturnValue | None:
     return redirect(editing.place.url("sender", sender_id=made.id), 303)
 
 
-def _stale(editing: _Editing) -> ResponseReturnValue:
+def _stale(editing: Editing) -> ResponseReturnValue:
     db.session.rollback()
     editing.keep_typed()
     assert editing.sender is not None
@@ -332,69 +245,7 @@ def _said(saved: senders.Saved) -> tuple[str, str]:
     )
 
 
-def _after_save(editing: _Editing, sender: Sender) -> str:
+def _after_save(editing: Editing, sender: Sender) -> str:
     if editing.is_set_up:
         return editing.place.url("set_up_done")
     return editing.place.url("sender", sender_id=sender.id)
-
-
-def _after_cancel(editing: _Editing) -> str:
-    if editing.is_set_up:
-        return editing.place.url("set_up_sender")
-    if editing.sender is None:
-        return editing.place.url("senders")
-    return editing.place.url("sender", sender_id=editing.sender.id)
-
-
-def _shown(editing: _Editing) -> Mapping[str, Any]:
-    place, sender = editing.place, editing.sender
-    version = senders.shown_version(sender) if sender else None
-    return {
-        "place": place,
-        "sender": sender,
-        "form": editing.form,
-        "version": version,
-        "active": effective.version_of(sender, VersionState.ACTIVE) if sender else None,
-        "health_now": overview.health_of(sender) if sender else None,
-        "way": settings_pages.way(place),
-        "waiting": backlog.waiting_on(place.scope, sender) if sender else Count(0),
-        "secret_by": _who_set_secret(place, sender),
-        "is_advanced": _is_advanced(editing.form),
-        "kept": (kept := sender_secrets.kept(editing.key)),
-        "typed_kept": bool(kept),
-        "provider": sender_presets.chosen(editing.form),
-        "hints": HINTS,
-        "report": editing.report,
-        "problem": _problem(editing),
-        "stale": editing.stale,
-        "is_stale": editing.is_stale,
-        "notes": editing.notes,
-        "by_host": guard.principal().actor.is_host,
-        "cancel_url": _after_cancel(editing),
-    }
-
-
-def _is_advanced(form: SenderForm) -> bool:
-    """Whether something stands in the folded part that should be seen."""
-    if any(form[name].errors for name in _ADVANCED):
-        return True
-    seen = ("ca", "any_certificate", "kinds", "allowed_from")
-    return any(form[name].data for name in seen)
-
-
-def _who_set_secret(place: Place, sender: Sender | None) -> str | None:
-    if sender is None or senders.shown_version(sender).secret_set_at is None:
-        return None
-    return settings_pages.who_changed(place, sender.id, "secret")
-
-
-def _problem(editing: _Editing) -> tuple[str, str] | None:
-    """The link from the summary to the field that a failed test is about."""
-    failure = editing.report.failure if editing.report else None
-    if failure is None:
-        return None
-    field = _FIELD_OF_STEP.get(Phase(failure.step))
-    if field == "password":
-        field = sender_secrets.field_of(editing.form)
-    label = f"{editing.form[field].label.text}: " if field else ""
-    return f"{label}{failure.say}", f"#{field}" if field else "#report"

@@ -36,4 +36,4 @@ def test_a_port_that_follows_the_encryption_is_said(app: Flask, visit: Browser, 
     with login_server() as server:
         values = typed_for(server, server="smtp.globex.test", port="587", encryption="tls")
     page = visit.open(NEW).submit(with_secret(values), button="save")
-    assert "Port 587 is usual for another encryption; 465 was stored." in page.text
+    assert "The port follows the encryption: 465." in page.text
