@@ -117,7 +117,8 @@ def begin(claimed: Claim) -> Begun | None:
     """As far as a worker comes before it writes the letter."""
     beginning = Beginning([claimed], Ways())
     begun = beginning.begin(claimed)
-    beginning.store()
+    if claimed in beginning.store():
+        begun = None
     claims.note_doing(claimed.worker, [claimed.delivery_id] if begun else [])
     db.session.commit()
     return begun

@@ -1,7 +1,7 @@
 """What a test needs to speak to the scripted SMTP server through our own client."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -33,6 +33,7 @@ class FixedGuard:
 class Watching:
     """An observer that keeps what it saw."""
 
+    keeps_transcript: ClassVar[bool] = True
     steps: list[Step] = field(default_factory=list)
     transcript: list[str] = field(default_factory=list)
 

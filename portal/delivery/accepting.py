@@ -1,9 +1,10 @@
 """Writing acceptances down, all of one turn at once: most of a worker's days consist of them."""
 
+import uuid
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import Row, Table, bindparam, select, update
+from sqlalchemy import Table, bindparam, select, update
 
 from portal.clock import utcnow
 from portal.delivery import aside, attempts, claims
@@ -11,6 +12,7 @@ from portal.delivery.claims import Claim
 from portal.delivery.models import Attempt, AttemptOutcome, Delivery, State
 from portal.delivery.phases import PhaseLog
 from portal.extensions import db
+from portal.prepared import Prepared
 from portal.smtp.values import Accepted
 
 
@@ -28,73 +30,83 @@ def store(accepted: Sequence[Acceptance]) -> None:
     never over a newer state."""
     if not accepted:
         return
-    rows = db.session.execute(_HELD, claims.held([one.claim for one in accepted]))
-    held = {row.id: row for row in rows}
-    ours = [one for one in accepted if one.claim.delivery_id in held]
-    if ours:
-        _write(ours, [held[one.claim.delivery_id] for one in ours])
-    for one in accepted:
-        if one.claim.delivery_id not in held:
-            attempts.note_late(one.claim, one.outcome)
-            attempts.note_lost_lease(one.claim)
+    worker = accepted[0].claim.worker
+    written = _DELIVERY.run([_of_delivery(one) for one in accepted], worker=worker, now=utcnow())
+    ours = list(accepted)
+    if written != len(accepted):
+        ids = _written([one.claim for one in accepted])
+        ours = [one for one in accepted if one.claim.delivery_id in ids]
+        for one in accepted:
+            if one not in ours:
+                attempts.note_late(one.claim, one.outcome)
+                attempts.note_lost_lease(one.claim)
+    _ATTEMPT.run([_of_attempt(one) for one in ours])
+    aside.forget_secrets([one.claim.delivery_id for one in ours])
 
 
-def _write(accepted: Sequence[Acceptance], rows: Sequence[Row[*tuple[Any, ...]]]) -> None:
-    connection = db.session.connection()
-    now = utcnow()
-    connection.execute(
-        _DELIVERY,
-        [
-            {
-                "its_id": one.claim.delivery_id,
-                "accepted_at": now,
-                "code": one.outcome.code,
-                "reply": one.outcome.reply,
-                "ip": one.phases.ip or one.outcome.ip,
-            }
-            for one in accepted
-        ],
+def _written(claimed: Sequence[Claim]) -> set[uuid.UUID]:
+    """Whose acceptance stands: a fence counts on when another claims the delivery or it ends in
+    another way."""
+    fences = {one.delivery_id: one.fence for one in claimed}
+    rows = db.session.execute(
+        select(Delivery.id, Delivery.fence).where(
+            Delivery.id.in_(fences), Delivery.state == State.ACCEPTED
+        )
     )
-    connection.execute(
-        _ATTEMPT,
-        [
-            {
-                "its_id": one.claim.delivery_id,
-                "its_number": row.attempt_count,
-                "code": one.outcome.code,
-                "reply": one.outcome.reply,
-                "ms": one.ms,
-                "phases": one.phases.phases,
-                "ip": one.phases.ip or one.outcome.ip,
-                "tls": one.phases.tls,
-            }
-            for one, row in zip(accepted, rows, strict=True)
-        ],
+    return {row.id for row in rows if row.fence == fences[row.id]}
+
+
+def _of_delivery(one: Acceptance) -> tuple[Any, ...]:
+    ip = one.phases.ip or one.outcome.ip
+    return (*claims.key(one.claim), one.outcome.code, one.outcome.reply, ip)
+
+
+def _of_attempt(one: Acceptance) -> tuple[Any, ...]:
+    return (
+        one.claim.delivery_id,
+        one.claim.number,
+        one.outcome.code,
+        one.outcome.reply,
+        one.ms,
+        one.phases.phases,
+        one.phases.ip or one.outcome.ip,
+        one.phases.tls,
     )
-    aside.forget_secrets([row.id for row in rows])
 
 
-_delivery = cast(Table, Delivery.__table__)
-_attempt = cast(Table, Attempt.__table__)
-_HELD = select(Delivery.id, Delivery.attempt_count).where(claims.HELD).with_for_update()
-# The other columns come with the rows.
-_DELIVERY = (
-    update(_delivery)
-    .where(_delivery.c.id == bindparam("its_id"))
+_DELIVERY = Prepared(
+    update(cast(Table, Delivery.__table__))
+    .where(claims.MINE)
     .values(
         state=State.ACCEPTED,
         reason=None,
+        accepted_at=bindparam("now"),
+        code=bindparam("its_code"),
         enhanced_code=None,
+        reply=bindparam("its_reply"),
+        ip=bindparam("its_ip"),
         next_attempt_at=None,
         lease_owner=None,
         lease_until=None,
         dot_pending=False,
-    )
+    ),
+    *(*claims.KEY, "its_code", "its_reply", "its_ip"),
 )
-_ATTEMPT = (
+_attempt = cast(Table, Attempt.__table__)
+_ATTEMPT = Prepared(
     update(_attempt)
     .where(
-        _attempt.c.delivery_id == bindparam("its_id"), _attempt.c.number == bindparam("its_number")
+        _attempt.c.delivery_id == bindparam("its_id"),
+        _attempt.c.number == bindparam("its_number"),
     )
-    .values(outcome=AttemptOutcome.ACCEPTED)
+    .values(
+        outcome=AttemptOutcome.ACCEPTED,
+        code=bindparam("its_code"),
+        reply=bindparam("its_reply"),
+        ms=bindparam("its_ms"),
+        phases=bindparam("its_phases"),
+        ip=bindparam("its_ip"),
+        tls=bindparam("its_tls"),
+    ),
+    *("its_id", "its_number", "its_code", "its_reply", "its_ms", "its_phases", "its_ip", "its_tls"),
 )

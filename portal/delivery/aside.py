@@ -9,7 +9,7 @@ from typing import cast
 from sqlalchemy import Table, bindparam, delete, func, update
 
 from portal.delivery.models import Delivery, DeliverySecret, State
-from portal.extensions import db
+from portal.prepared import Prepared
 
 _FINAL = (State.CANCELLED, State.EXPIRED, State.SUPPRESSED)
 
@@ -28,42 +28,30 @@ class Aside:
 def put(aside: Sequence[Aside]) -> None:
     """Write them down, and forget the secrets of those that never go; the caller commits and
     holds the claims."""
-    if not aside:
-        return
-    rows = [
-        {
-            "its_id": one.delivery_id,
-            "state": one.state,
-            "reason": one.reason,
-            "waits_for": one.sender_id,
-            "next_attempt_at": one.until,
-        }
-        for one in aside
-    ]
-    db.session.connection().execute(_PUT, rows)
-    if over := [one.delivery_id for one in aside if one.state in _FINAL]:
-        forget_secrets(over)
+    _PUT.run([(one.delivery_id, one.state, one.reason, one.sender_id, one.until) for one in aside])
+    forget_secrets([one.delivery_id for one in aside if one.state in _FINAL])
 
 
 def forget_secrets(delivery_ids: Sequence[uuid.UUID]) -> None:
     """Delete the links of letters that will not be written again."""
-    db.session.execute(
-        delete(DeliverySecret)
-        .where(DeliverySecret.delivery_id.in_(delivery_ids))
-        .execution_options(synchronize_session=False)
-    )
+    _FORGET.run([(one,) for one in delivery_ids])
 
 
 _table = cast(Table, Delivery.__table__)
-_waits_for = bindparam("waits_for", type_=_table.c.sender_id.type)
-# The other columns come with the rows.
-_PUT = (
+_secrets = cast(Table, DeliverySecret.__table__)
+_waits_for = bindparam("its_sender_id", type_=_table.c.sender_id.type)
+_PUT = Prepared(
     update(_table)
     .where(_table.c.id == bindparam("its_id"))
     .values(
+        state=bindparam("its_state"),
+        reason=bindparam("its_reason"),
         sender_id=func.coalesce(_waits_for, _table.c.sender_id),
+        next_attempt_at=bindparam("its_next_attempt_at"),
         lease_owner=None,
         lease_until=None,
         dot_pending=False,
-    )
+    ),
+    *("its_id", "its_state", "its_reason", "its_sender_id", "its_next_attempt_at"),
 )
+_FORGET = Prepared(delete(_secrets).where(_secrets.c.delivery_id == bindparam("its_id")), "its_id")

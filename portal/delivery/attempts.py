@@ -29,9 +29,9 @@ def give_back(claimed: Collection[Claim]) -> None:
     the caller commits."""
     if not claimed:
         return
-    mine = select(Delivery.id).where(claims.HELD).with_for_update()
-    ids = set(db.session.scalars(mine, claims.held(claimed)))
-    _uncount([one for one in claimed if one.delivery_id in ids])
+    mine = claims.held(claimed)
+    ids = [one.delivery_id for one in mine]
+    _uncount(mine)
     db.session.execute(
         update(Delivery)
         .where(Delivery.id.in_(ids))
@@ -39,14 +39,13 @@ def give_back(claimed: Collection[Claim]) -> None:
         .execution_options(synchronize_session=False)
     )
     for one in claimed:
-        if one.delivery_id not in ids:
+        if one not in mine:
             note_lost_lease(one)
 
 
 def uncount_open(claimed: Collection[Claim]) -> None:
     """Undo what a commit of unknown outcome may have counted for these claims."""
-    if claimed:
-        _uncount(claimed)
+    _uncount(claimed)
 
 
 def note_lost_lease(claimed: Claim) -> None:
@@ -76,6 +75,8 @@ def note_late(claimed: Claim, outcome: Accepted) -> None:
 
 
 def _uncount(claimed: Collection[Claim]) -> None:
+    if not claimed:
+        return
     (worker,) = {one.worker for one in claimed}
     gone = db.session.scalars(
         delete(Attempt)
@@ -92,7 +93,7 @@ def _uncount(claimed: Collection[Claim]) -> None:
         .where(claims.HELD, Delivery.id.in_(gone))
         .values(attempt_count=Delivery.attempt_count - 1)
         .execution_options(synchronize_session=False),
-        claims.held(claimed),
+        claims.held_values(claimed),
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import Row, Table, bindparam, insert, select, tuple_, update
+from sqlalchemy import Table, bindparam, insert, select, tuple_, update
 
 from portal.clock import new_id, utcnow
 from portal.delivery import aside, claims, outbox
@@ -25,27 +25,9 @@ from portal.extensions import db
 from portal.identity.models import Membership, Organization, OrganizationState
 from portal.kinds import BY_KEY, Kind
 from portal.letters.compose import Identity
+from portal.prepared import Prepared
 from portal.settings.effective import Origin, Resolved
 from portal.settings.scope import Scope
-
-_COLUMNS = (
-    Delivery.id,
-    Delivery.organization_id,
-    Delivery.payload_id,
-    Delivery.kind,
-    Delivery.recipient,
-    Delivery.user_id,
-    Delivery.language,
-    Delivery.timezone,
-    Delivery.message_id,
-    Delivery.created_at,
-    Delivery.expires_at,
-    Delivery.attempt_count,
-    Delivery.level,
-    Organization.state.label("organization_state"),
-)
-_Row = Row[*tuple[Any, ...]]
-_table = cast(Table, Delivery.__table__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,118 +58,153 @@ class Beginning:
     def __init__(self, claimed: Sequence[Claim], ways: Ways) -> None:
         ways.refresh()
         self._now = utcnow()
-        self._worker = claimed[0].worker
-        self._rows = _rows(claimed)
-        self._members = _members(list(self._rows.values()))
+        self._deleted = _deleted({one.organization_id for one in claimed})
+        self._members = _members(claimed)
         self._ways = ways
         self._pauses = Pauses()
-        addresses = [(row.organization_id, row.recipient) for row in self._rows.values()]
-        self._limits = Limits(addresses, ways)
-        self._aside: list[Aside] = []
-        self._attempts: list[dict[str, Any]] = []
-        self._counted: list[dict[str, Any]] = []
+        self._limits = Limits(
+            [(one.organization_id, one.letter.recipient) for one in claimed], ways
+        )
+        self._aside: list[tuple[Claim, Aside]] = []
+        self._sent: list[tuple[Claim, Resolved]] = []
 
     def begin(self, claimed: Claim) -> Begun | None:
-        """Decide by which sender it goes. None: it is not sent now, because the claim is lost or
-        its state says why."""
-        row = self._rows.get(claimed.delivery_id)
-        if row is None:
-            return None
-        kind = BY_KEY[row.kind]
-        way = self._way(row, kind)
+        """Decide by which sender it goes. None: it is not sent now, and its state will say why."""
+        letter = claimed.letter
+        kind = BY_KEY[letter.kind]
+        way = self._way(claimed, kind)
         if isinstance(way, Aside):
-            self._aside.append(way)
+            self._aside.append((claimed, way))
             return None
-        self._count(row, way, claimed)
+        self._sent.append((claimed, way))
         return Begun(
             claim=claimed,
             sender=way,
             kind=kind,
-            payload_id=row.payload_id,
-            recipient=row.recipient,
-            message_id=row.message_id,
-            date=row.created_at,
-            language=row.language,
-            timezone=row.timezone,
-            identity=self._ways.identity(row.organization_id, kind),
+            payload_id=letter.payload_id,
+            recipient=letter.recipient,
+            message_id=letter.message_id,
+            date=letter.created_at,
+            language=letter.language,
+            timezone=letter.timezone,
+            identity=self._ways.identity(claimed.organization_id, kind),
         )
 
-    def store(self) -> None:
-        """Write down what was decided; the caller commits."""
-        aside.put(self._aside)
+    def store(self) -> set[Claim]:
+        """Write down what was decided; the caller commits. Returns the claims that are lost: what
+        was begun of them must not be sent."""
+        lost: set[Claim] = set()
+        if self._aside:
+            ended = [claimed for claimed, _ in self._aside]
+            lost = set(ended) - claims.held(ended)
+            aside.put([how for claimed, how in self._aside if claimed not in lost])
         self._limits.store()
-        if self._attempts:
-            db.session.execute(insert(Attempt), self._attempts)
-            db.session.connection().execute(_COUNT, self._counted)
+        return lost | self._count()
 
-    def _way(self, row: _Row, kind: Kind) -> Resolved | Aside:
+    def _way(self, claimed: Claim, kind: Kind) -> Resolved | Aside:
         """The sender of this try, or the state in which the mail stays or waits."""
-        if row.organization_state is OrganizationState.DELETED:
-            return Aside(row.id, State.CANCELLED, "organization_deleted")
-        if row.organization_id is not None and not kind.is_security and not self._belongs(row):
-            return Aside(row.id, State.CANCELLED, "not_a_member")
-        if row.expires_at <= self._now:
-            return Aside(row.id, State.EXPIRED, "expired")
-        way = self._ways.find(row.organization_id, kind, row.user_id, self._pauses, self._now)
+        its_id, organization_id, letter = (
+            claimed.delivery_id,
+            claimed.organization_id,
+            claimed.letter,
+        )
+        if organization_id in self._deleted:
+            return Aside(its_id, State.CANCELLED, "organization_deleted")
+        if organization_id is not None and not kind.is_security and not self._belongs(claimed):
+            return Aside(its_id, State.CANCELLED, "not_a_member")
+        if letter.expires_at <= self._now:
+            return Aside(its_id, State.EXPIRED, "expired")
+        way = self._ways.find(organization_id, kind, letter.user_id, self._pauses, self._now)
         if way == outbox.EXTERNAL:
-            return Aside(row.id, State.SUPPRESSED, way)
+            return Aside(its_id, State.SUPPRESSED, way)
         if isinstance(way, str):
-            waits_for = self._ways.first(row.organization_id, kind)
-            return Aside(row.id, State.HELD, way, sender_id=waits_for)
-        is_first = row.level is None
-        limit = self._limits.take(way, row.organization_id, kind, row.recipient, is_first=is_first)
+            waits_for = self._ways.first(organization_id, kind)
+            return Aside(its_id, State.HELD, way, sender_id=waits_for)
+        limit = self._limits.take(
+            way, organization_id, kind, letter.recipient, is_first=letter.is_first_try
+        )
         match limit:
             case Capped(reason):
-                return Aside(row.id, State.SUPPRESSED, reason)
+                return Aside(its_id, State.SUPPRESSED, reason)
             case Wait(until):
-                return Aside(row.id, State.QUEUED, RATE, sender_id=way.sender_id, until=until)
+                return Aside(its_id, State.QUEUED, RATE, sender_id=way.sender_id, until=until)
         return way
 
-    def _belongs(self, row: _Row) -> bool:
+    def _belongs(self, claimed: Claim) -> bool:
         """Whether the recipient still is a member; an outside address never was one."""
-        return row.user_id is None or (row.organization_id, row.user_id) in self._members
+        user_id = claimed.letter.user_id
+        return user_id is None or (claimed.organization_id, user_id) in self._members
 
-    def _count(self, row: _Row, resolved: Resolved, claimed: Claim) -> None:
-        """Count the attempt before anything can go wrong with it."""
-        bundle = resolved.bundle
-        number = row.attempt_count + 1
-        self._attempts.append(
-            {
-                "id": new_id(),
-                "organization_id": row.organization_id,
-                "delivery_id": row.id,
-                "number": number,
-                "started_at": self._now,
-                "worker": claimed.worker,
-                "sender": bundle.name,
-                "sender_version": bundle.version,
-                "from_version_id": resolved.from_version_id,
-                "server": bundle.server,
-                "is_route_fault": False,
-                "phases": [],
-            }
-        )
-        self._counted.append(
-            {
-                "its_id": row.id,
-                "attempt_count": number,
-                "sender_id": resolved.sender_id,
-                "sender": bundle.name,
-                "level": level_of(resolved),
-                "server": bundle.server,
-            }
-        )
+    def _count(self) -> set[Claim]:
+        """Count the attempts before anything can go wrong with them. Returns the lost claims."""
+        if not self._sent:
+            return set()
+        worker = self._sent[0][0].worker
+        counted = _COUNT.run([_counted(*one) for one in self._sent], worker=worker)
+        lost: set[Claim] = set()
+        if counted != len(self._sent):
+            begun = [claimed for claimed, _ in self._sent]
+            lost = set(begun) - claims.held(begun)
+        attempts = [_attempt(*one) for one in self._sent if one[0] not in lost]
+        _ATTEMPT.run(attempts, started_at=self._now, worker=worker)
+        return lost
 
 
-_HELD_ROWS = (
-    select(*_COLUMNS)
-    .select_from(Delivery)
-    .join(Organization, Organization.id == Delivery.organization_id, isouter=True)
-    .where(claims.HELD, Delivery.state == State.SENDING)
-    .with_for_update(of=Delivery)
+def _counted(claimed: Claim, resolved: Resolved) -> tuple[Any, ...]:
+    bundle = resolved.bundle
+    return (
+        *claims.key(claimed),
+        claimed.number,
+        resolved.sender_id,
+        bundle.name,
+        level_of(resolved),
+        bundle.server,
+    )
+
+
+def _attempt(claimed: Claim, resolved: Resolved) -> tuple[Any, ...]:
+    bundle = resolved.bundle
+    return (
+        new_id(),
+        claimed.organization_id,
+        claimed.delivery_id,
+        claimed.number,
+        bundle.name,
+        bundle.version,
+        resolved.from_version_id,
+        bundle.server,
+    )
+
+
+_COUNT = Prepared(
+    update(cast(Table, Delivery.__table__))
+    .where(claims.MINE)
+    .values(
+        attempt_count=bindparam("its_number"),
+        sender_id=bindparam("its_sender_id"),
+        sender=bindparam("its_sender"),
+        level=bindparam("its_level"),
+        server=bindparam("its_server"),
+    ),
+    *(*claims.KEY, "its_number", "its_sender_id", "its_sender", "its_level", "its_server"),
 )
-# The other columns come with the rows.
-_COUNT = update(_table).where(_table.c.id == bindparam("its_id"))
+_OF_ATTEMPT = (
+    "id",
+    "organization_id",
+    "delivery_id",
+    "number",
+    "sender",
+    "sender_version",
+    "from_version_id",
+    "server",
+)
+_ATTEMPT = Prepared(
+    insert(Attempt).values(
+        {name: bindparam(name) for name in (*_OF_ATTEMPT, "started_at", "worker")}
+        | {"is_route_fault": False, "phases": []}
+    ),
+    *_OF_ATTEMPT,
+)
 
 
 def level_of(resolved: Resolved) -> Level:
@@ -196,19 +213,23 @@ def level_of(resolved: Resolved) -> Level:
     return Level.HOST if resolved.level is Origin.HOST else Level.ORGANIZATION
 
 
-def _rows(claimed: Sequence[Claim]) -> dict[uuid.UUID, _Row]:
-    """Those whose claim still holds, locked: so that nobody recovers them before the commit."""
-    rows = db.session.execute(_HELD_ROWS, claims.held(claimed))
-    return {row.id: row for row in rows}
+def _deleted(organizations: set[uuid.UUID | None]) -> set[uuid.UUID | None]:
+    asked = [one for one in organizations if one is not None]
+    if not asked:
+        return set()
+    deleted = Organization.state == OrganizationState.DELETED
+    return set(
+        db.session.scalars(select(Organization.id).where(Organization.id.in_(asked), deleted))
+    )
 
 
-def _members(rows: Sequence[_Row]) -> set[tuple[uuid.UUID, uuid.UUID]]:
+def _members(claimed: Sequence[Claim]) -> set[tuple[uuid.UUID, uuid.UUID]]:
     """Which of the recipients still are members, each with the organization."""
-    asked = {(row.organization_id, row.user_id) for row in rows if row.organization_id}
-    pairs = tuple_(Membership.organization_id, Membership.user_id)
-    wanted = [(organization, user) for organization, user in asked if user]
+    asked = {(one.organization_id, one.letter.user_id) for one in claimed}
+    wanted = [(organization, user) for organization, user in asked if organization and user]
     if not wanted:
         return set()
+    pairs = tuple_(Membership.organization_id, Membership.user_id)
     found = db.session.execute(
         select(Membership.organization_id, Membership.user_id).where(
             # By themselves as well: SQLite finds no index for pairs.

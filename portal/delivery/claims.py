@@ -9,14 +9,16 @@ import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Row, and_, bindparam, select, tuple_, update
+from sqlalchemy import ColumnElement, Table, and_, bindparam, select, tuple_, update
 
 from portal.clock import utcnow
 from portal.database import reading_only, rows_changed
-from portal.delivery.models import Delivery, State, Worker
+from portal.delivery import lanes
+from portal.delivery.models import Delivery, Level, State, Worker
 from portal.extensions import db
+from portal.prepared import Prepared
 
 LEASE = timedelta(seconds=60)
 # After so many recoveries a delivery may be what kills the workers: its letter is written alone.
@@ -24,6 +26,30 @@ SUSPECT = 3
 
 
 @dataclass(frozen=True)
+class Letter:
+    """What is known of a delivery and does not change while a worker has it in hand.
+
+    `attempts`: how many there were before this claim; `level`: whose sender the last one used.
+    """
+
+    payload_id: uuid.UUID
+    kind: str
+    recipient: str
+    user_id: uuid.UUID | None
+    language: str
+    timezone: str
+    message_id: str
+    created_at: datetime
+    expires_at: datetime
+    attempts: int
+    level: Level | None
+
+    @property
+    def is_first_try(self) -> bool:
+        return self.level is None
+
+
+@dataclass(frozen=True, eq=False)
 class Claim:
     """One delivery in the hands of one worker."""
 
@@ -31,6 +57,7 @@ class Claim:
     organization_id: uuid.UUID | None
     worker: str
     fence: int
+    letter: Letter
     is_suspect: bool = False
 
     @property
@@ -41,6 +68,11 @@ class Claim:
             Delivery.lease_owner == self.worker,
             Delivery.fence == self.fence,
         )
+
+    @property
+    def number(self) -> int:
+        """That of the attempt that is made under this claim, from 1."""
+        return self.letter.attempts + 1
 
 
 def process_name(pid: int) -> str:
@@ -58,74 +90,49 @@ def claim(worker: str, *, limit: int, but: Collection[uuid.UUID | None] = ()) ->
 
     `but`: organizations that this worker is busy with, so that none holds up the others.
     """
-    now = utcnow()
-    while due := _look(now, limit, but):
-        taken = _take(worker, due, now)
+    while True:
+        now = utcnow()
+        due = [lane for lane in _look(but) if lane.due_at <= now]
+        found = lanes.first_due(due, now, limit) if due else []
+        taken = _take(worker, found, now) if found else []
         db.session.commit()
-        if taken:
+        if taken or not found:
             return taken
-    db.session.commit()
-    return []
 
 
-def _look(now: datetime, limit: int, but: Collection[uuid.UUID | None]) -> list[uuid.UUID]:
-    """What is due, locked on PostgreSQL. On SQLite, where a lock would keep everybody from writing
-    for as long as it takes to look past a backlog, it may be another's by the time it is taken."""
+def next_due(but: Collection[uuid.UUID | None] = ()) -> datetime | None:
+    """When the first waiting mail is due, but that of these organizations."""
+    times = [lane.due_at for lane in _look(but)]
+    db.session.rollback()
+    return min(times, default=None)
+
+
+def _look(but: Collection[uuid.UUID | None]) -> list[lanes.Lane]:
+    """Without a lock: on SQLite one would keep everybody from writing."""
     reading_only(True)
     try:
-        found = [*_due(State.QUEUED, now, limit, but), *_due(State.DEFERRED, now, limit, but)]
+        return lanes.waiting(but)
     finally:
         reading_only(False)
-    if db.engine.dialect.name == "sqlite":
-        db.session.rollback()
-    found.sort(key=lambda row: (row.priority, row.next_attempt_at))
-    return [row.id for row in found[:limit]]
+        if db.engine.dialect.name == "sqlite":
+            db.session.rollback()
 
 
 def _take(worker: str, due: Sequence[uuid.UUID], now: datetime) -> list[Claim]:
-    still_due = and_(
-        Delivery.id.in_(due),
-        Delivery.state.in_([State.QUEUED, State.DEFERRED]),
-        Delivery.next_attempt_at <= now,
-    )
-    changed = db.session.execute(
-        update(Delivery)
-        .where(still_due)
-        .values(
-            state=State.SENDING,
-            lease_owner=worker,
-            lease_until=now + LEASE,
-            fence=Delivery.fence + 1,
-        )
-        .returning(Delivery.id, Delivery.organization_id, Delivery.fence, Delivery.recoveries)
-        .execution_options(synchronize_session=False)
-    )
+    values = {"ids": due, "now": now, "worker": worker, "until": now + LEASE}
+    rows = db.session.connection().execute(_TAKE, values)
     taken = {
-        row.id: Claim(row.id, row.organization_id, worker, row.fence, row.recoveries >= SUSPECT)
-        for row in changed
+        delivery_id: Claim(
+            delivery_id=delivery_id,
+            organization_id=organization_id,
+            worker=worker,
+            fence=fence,
+            letter=Letter(*letter),
+            is_suspect=recoveries >= SUSPECT,
+        )
+        for delivery_id, organization_id, fence, recoveries, *letter in rows
     }
     return [taken[delivery_id] for delivery_id in due if delivery_id in taken]
-
-
-def _due(
-    state: State, now: datetime, limit: int, but: Collection[uuid.UUID | None]
-) -> Sequence[Row[uuid.UUID, int, datetime | None]]:
-    """Each state by itself: so both come in the order of an index, however many are waiting."""
-    due = (
-        select(Delivery.id, Delivery.priority, Delivery.next_attempt_at)
-        .where(Delivery.state == state, Delivery.next_attempt_at <= now)
-        .order_by(Delivery.priority, Delivery.next_attempt_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    organizations = [organization for organization in but if organization is not None]
-    if organizations:
-        due = due.where(
-            Delivery.organization_id.is_(None) | Delivery.organization_id.not_in(organizations)
-        )
-    if None in but:
-        due = due.where(Delivery.organization_id.is_not(None))
-    return db.session.execute(due).all()
 
 
 def renew(worker: str, *, but: Collection[uuid.UUID] = ()) -> None:
@@ -153,11 +160,28 @@ def mark_dots(claimed: Collection[Claim]) -> set[Claim]:
     """
     if not claimed:
         return set()
-    marked = set(db.session.scalars(_MARK_DOTS, held(claimed) | {"now": utcnow()}))
-    return {one for one in claimed if one.delivery_id in marked}
+    (worker,) = {one.worker for one in claimed}
+    marked = _MARK_DOTS.run([key(one) for one in claimed], worker=worker, now=utcnow())
+    if marked == len(claimed):
+        return set(claimed)
+    return held(claimed, Delivery.dot_pending.is_(True), Delivery.lease_until > utcnow())
 
 
-# The condition of a write under several claims of one worker; `held` gives its parameters.
+def key(claimed: Claim) -> tuple[uuid.UUID, int]:
+    """The values of MINE for this claim."""
+    return claimed.delivery_id, claimed.fence
+
+
+def held(claimed: Collection[Claim], *also: ColumnElement[bool]) -> set[Claim]:
+    """Those that still are this worker's, as it is in this transaction, and locked."""
+    if not claimed:
+        return set()
+    mine = select(Delivery.id).where(HELD, *also).with_for_update()
+    found = set(db.session.scalars(mine, held_values(claimed)))
+    return {one for one in claimed if one.delivery_id in found}
+
+
+# The condition of a write under several claims of one worker; `held_values` gives its parameters.
 # The ids stand in it once more by themselves, as SQLite finds no index for pairs.
 HELD = and_(
     Delivery.id.in_(bindparam("ids", expanding=True)),
@@ -166,18 +190,56 @@ HELD = and_(
 )
 
 
-def held(claimed: Collection[Claim]) -> dict[str, Any]:
+def held_values(claimed: Collection[Claim]) -> dict[str, Any]:
     (worker,) = {one.worker for one in claimed}
     fences = [(one.delivery_id, one.fence) for one in claimed]
     return {"worker": worker, "ids": [one.delivery_id for one in claimed], "fences": fences}
 
 
-_MARK_DOTS = (
-    update(Delivery)
-    .where(HELD, Delivery.state == State.SENDING, Delivery.lease_until > bindparam("now"))
-    .values(dot_pending=True)
-    .returning(Delivery.id)
-    .execution_options(synchronize_session=False)
+_table = cast(Table, Delivery.__table__)
+# The condition of a prepared write under claims of one worker: `key` gives the columns.
+MINE = and_(
+    _table.c.id == bindparam("its_id"),
+    _table.c.fence == bindparam("its_fence"),
+    _table.c.lease_owner == bindparam("worker"),
+    _table.c.state == State.SENDING,
+)
+KEY = ("its_id", "its_fence")
+_MARK_DOTS = Prepared(
+    update(_table).where(MINE, _table.c.lease_until > bindparam("now")).values(dot_pending=True),
+    *KEY,
+)
+_TAKE = (
+    update(_table)
+    .where(
+        _table.c.id.in_(bindparam("ids", expanding=True)),
+        _table.c.state.in_([State.QUEUED, State.DEFERRED]),
+        _table.c.next_attempt_at <= bindparam("now"),
+    )
+    .values(
+        state=State.SENDING,
+        lease_owner=bindparam("worker"),
+        lease_until=bindparam("until"),
+        fence=_table.c.fence + 1,
+    )
+    .returning(
+        _table.c.id,
+        _table.c.organization_id,
+        _table.c.fence,
+        _table.c.recoveries,
+        # From here on as in Letter.
+        _table.c.payload_id,
+        _table.c.kind,
+        _table.c.recipient,
+        _table.c.user_id,
+        _table.c.language,
+        _table.c.timezone,
+        _table.c.message_id,
+        _table.c.created_at,
+        _table.c.expires_at,
+        _table.c.attempt_count,
+        _table.c.level,
+    )
 )
 
 
@@ -189,7 +251,7 @@ def release(claimed: Collection[Claim]) -> None:
             .where(HELD, Delivery.state == State.SENDING)
             .values(state=State.QUEUED, lease_owner=None, lease_until=None)
             .execution_options(synchronize_session=False),
-            held(claimed),
+            held_values(claimed),
         )
     db.session.commit()
 

@@ -183,7 +183,9 @@ class Intake:
             if taken[key] == len(queue) or queue[taken[key]].is_suspect:
                 continue
             if route is not None:
-                if room.setdefault(route, route.room) <= 0:
+                if route not in room:
+                    room[route] = route.room
+                if room[route] <= 0:
                     continue
                 room[route] -= 1
             plan.append(queue[taken[key]])
@@ -206,7 +208,10 @@ class Intake:
             self._begun.append((claimed, begun))
             if begun is not None:
                 found_way.add(key)
-        beginning.store()
+        lost = beginning.store()
+        self._begun = [
+            (claimed, None if claimed in lost else begun) for claimed, begun in self._begun
+        ]
 
     def _write_one(self, begun: Begun) -> Change | None:
         try:

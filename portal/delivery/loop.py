@@ -99,7 +99,8 @@ class Loop:
         ready = self._wait(patience, ears)
         # 2. Hear what the servers said, and which sessions have come about.
         for line in ready:
-            self._on(line, line.session.flush)
+            if line.session.unsent:
+                self._on(line, line.session.flush)
             self._on(line, line.session.read)
         self._look_at_the_clock()
         self._greet()
@@ -229,7 +230,8 @@ class Loop:
 
     def _watch(self, line: Line) -> None:
         wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if line.session.unsent else 0)
-        if self._selector.get_key(line.session).events != wanted:
+        if line.watched != wanted:
+            line.watched = wanted
             self._selector.modify(line.session, wanted, line)
 
     def _give_content(self, line: Line) -> None:

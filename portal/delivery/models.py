@@ -75,7 +75,8 @@ class Delivery(db.Model):
         Index("ix_deliveries_organization_id_state_id", "organization_id", "state", "id"),
         Index("ix_deliveries_organization_id_recipient_id", "organization_id", "recipient", "id"),
         Index(
-            "ix_deliveries_state_priority_next_attempt_at", "state", "priority", "next_attempt_at"
+            "ix_deliveries_state_priority_organization_id_next_attempt_at",
+            *("state", "priority", "organization_id", "next_attempt_at"),
         ),
         Index("ix_deliveries_payload_id", "payload_id"),
         Index("ix_deliveries_message_id", "message_id"),

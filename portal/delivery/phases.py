@@ -10,6 +10,8 @@ from portal.smtp.values import Failure, Phase
 class PhaseLog:
     """Hears the session while it goes; read once it has ended."""
 
+    keeps_transcript = False
+
     def __init__(self) -> None:
         self.phases: list[dict[str, Any]] = []
         self.was_reused = False
@@ -47,6 +49,8 @@ class PhaseLog:
 
 class Ear:
     """Hears a session for all its life, and tells the attempt that goes on now."""
+
+    keeps_transcript = False
 
     def __init__(self) -> None:
         self.phases = PhaseLog()

@@ -4,6 +4,7 @@ A session is opened in a thread of its own, because look-up, connection, TLS, lo
 may each take their time; from then on the loop drives it.
 """
 
+import selectors
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -59,6 +60,8 @@ class Line:
     session: LiveSession
     ear: Ear
     jobs: deque[Job] = field(default_factory=deque)
+    # What the selector waits for on it.
+    watched: int = selectors.EVENT_READ
 
     @property
     def spent(self) -> bool:
@@ -128,9 +131,13 @@ class Route:
 
     @property
     def room(self) -> int:
-        """How many more letters are worth being written now: the first proves the route, then
-        as many as its sessions carry, and the same again to follow at once."""
-        most = 2 * min(self._finished, self.most) or 1
+        """How many more letters are worth being written now: the first proves the route, then as
+        many as its sessions carry, the same again to follow at once, and the same again, written
+        when those are used up: what is done for many letters together costs each of them less."""
+        able = min(self._finished, self.most)
+        if able and len(self.waiting) >= able:
+            return 0
+        most = 3 * able or 1
         return most - len(self.waiting) - sum(len(line.jobs) for line in self.lines)
 
     def finished(self) -> None:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import ClassVar
 
 from portal import clock
 from portal.delivery import repairs
@@ -68,6 +69,7 @@ def run_test(
 class _Watching:
     """Keeps what a session shows while it goes on."""
 
+    keeps_transcript: ClassVar[bool] = True
     started_at: datetime
     started: float
     steps: list[observing.Step] = field(default_factory=list)

@@ -71,7 +71,7 @@ class Ways:
     def of(self, organization_id: uuid.UUID | None, kind: Kind) -> list[Way] | NoSender:
         """Every way that this mail may go, in the order to try."""
         return self._once(
-            ("ways", organization_id, kind), lambda: self._found(organization_id, kind)
+            ("ways", organization_id, kind.key), lambda: self._found(organization_id, kind)
         )
 
     def find(

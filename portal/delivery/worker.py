@@ -15,14 +15,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from portal import logs
 from portal.clock import monotonic, utcnow
-from portal.database import reading_only
 from portal.delivery import claims, limits, recovering, sweeping
 from portal.delivery.clock_jumps import ClockWatch
 from portal.delivery.loop import Loop
-from portal.delivery.models import Delivery, State, Worker
+from portal.delivery.models import Worker
 from portal.extensions import db
 from portal.jobs import Waker
-from portal.kinds import Priority
 
 _SWEEP_EVERY = 5.0
 _RENEW_EVERY = 15.0
@@ -33,20 +31,9 @@ _BATCH = 200
 _ENOUGH = 64
 # While there is mail in hand, so often; else at every turn.
 _CLAIM_EVERY = 0.05
-# To look past a backlog costs its length each time: then the worker rests so many times as long.
-_REST = 4.0
 _STOP_WITHIN = 10.0
 # A worker that did not renew for so long counts no more.
 _SILENT_AFTER = timedelta(seconds=60)
-# When the next deferred mail is due, by priority: so each is the first of an index.
-_SOONEST = select(
-    *(
-        select(func.min(Delivery.next_attempt_at))
-        .where(Delivery.state == State.DEFERRED, Delivery.priority == int(priority))
-        .scalar_subquery()
-        for priority in Priority
-    )
-)
 _log = logs.logger("worker")
 
 
@@ -74,7 +61,6 @@ class DeliveryWorker:
         self._loop = Loop(app, stop)
         self._started = False
         self._swept = self._renewed = self._looked = self._claimed = self._jumped = float("-inf")
-        self._looked_past = 0.0
         self._watch = ClockWatch()
 
     def run(self, waker: Waker) -> None:
@@ -140,26 +126,18 @@ class DeliveryWorker:
 
     def _claim(self) -> int:
         waiting = self._loop.not_begun()
-        enough = [organization for organization, count in waiting.items() if count >= _ENOUGH]
-        pause = max(_CLAIM_EVERY, _REST * self._looked_past) if enough else _CLAIM_EVERY
-        if waiting and monotonic() - self._claimed < pause:
+        if waiting and monotonic() - self._claimed < _CLAIM_EVERY:
             return 0
-        began = monotonic()
+        enough = [organization for organization, count in waiting.items() if count >= _ENOUGH]
         claimed = claims.claim(self._name, limit=_BATCH, but=enough)
         self._loop.take(claimed)
         self._claimed = monotonic()
-        self._looked_past = self._claimed - began if enough else 0.0
         return len(claimed)
 
     def _patience(self) -> float:
         if self._loop.not_begun():
             return _CLAIM_EVERY
-        reading_only(True)
-        try:
-            soonest = min(filter(None, db.session.execute(_SOONEST).one()), default=None)
-        finally:
-            db.session.remove()
-            reading_only(False)
+        soonest = claims.next_due()
         if soonest is None:
             return _EVENTS_EVERY
         return min(_EVENTS_EVERY, max(0.02, (soonest - utcnow()).total_seconds()))

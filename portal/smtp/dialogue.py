@@ -44,7 +44,7 @@ class Dialogue:
         self._reporter = Reporter(ip, secrets_of(bundle, token))
         masked = MaskedListener(listener, self._reporter) if listener else None
         self._listener = masked
-        self._channel = Channel(masked)
+        self._channel = Channel(masked if masked and masked.keeps_transcript else None)
         self._transactions = Transactions(self._channel, self._reporter, masked)
         self._answers: Iterator[str] = iter(())
         self._refusal: str | None = None

@@ -62,7 +62,12 @@ Event = StartTls | Ready | ContentWanted | Finished | Ended
 
 
 class Listener(Protocol):
-    """Hears what a person may want to see. Absent during delivery, where it would cost time."""
+    """Hears what a person may want to see. Delivery keeps no transcript: it would cost time."""
+
+    @property
+    def keeps_transcript(self) -> bool:
+        """Whether `line` is of any use."""
+        ...
 
     def line(self, text: str) -> None:
         """One line of the transcript, `C: ` or `S: ` first, secrets masked."""

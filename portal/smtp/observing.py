@@ -22,6 +22,9 @@ class Step:
 class Observer(Protocol):
     """Sees a session while it goes on, in the thread that drives it."""
 
+    @property
+    def keeps_transcript(self) -> bool: ...
+
     def step(self, step: Step) -> None: ...
 
     def line(self, text: str) -> None:
@@ -35,6 +38,10 @@ class Stopwatch:
     def __init__(self, observer: Observer | None) -> None:
         self._observer = observer
         self._since = clock.monotonic()
+
+    @property
+    def keeps_transcript(self) -> bool:
+        return self._observer is not None and self._observer.keeps_transcript
 
     def restart(self) -> None:
         self._since = clock.monotonic()

@@ -105,7 +105,8 @@ class ReplyReader:
 
     def _finish(self) -> Reply:
         clean = all(map(_is_clean, self._lines))
-        reply = Reply(int(self._code), tuple(map(escaped, self._lines)), clean)
+        show = _shown if clean else escaped
+        reply = Reply(int(self._code), tuple(map(show, self._lines)), clean)
         self._forget()
         return reply
 
@@ -119,7 +120,11 @@ def escaped(data: bytes) -> str:
     """Text of at most 500 characters with no control character and nothing but ASCII."""
     if not _is_clean(data):
         data = _UNCLEAN.sub(lambda found: b"\\x%02x" % found[0][0], data)
-    return data.decode("ascii")[:LONGEST_SHOWN].replace("\t", " ").strip()
+    return _shown(data)
+
+
+def _shown(clean: bytes) -> str:
+    return clean.decode("ascii")[:LONGEST_SHOWN].replace("\t", " ").strip()
 
 
 def _is_clean(data: bytes) -> bool:

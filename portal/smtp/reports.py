@@ -55,6 +55,10 @@ class MaskedListener:
         self._listener = listener
         self._reporter = reporter
 
+    @property
+    def keeps_transcript(self) -> bool:
+        return self._listener.keeps_transcript
+
     def line(self, text: str) -> None:
         self._listener.line(self._reporter.mask(text))
 

@@ -1,0 +1,27 @@
+"""mail waits in lanes
+
+Revision ID: 0006
+Revises: 0005
+"""
+
+from alembic import op
+
+revision = "0006"
+down_revision = "0005"
+branch_labels = None
+depends_on = None
+
+_LANES = "ix_deliveries_state_priority_organization_id_next_attempt_at"
+_BEFORE = "ix_deliveries_state_priority_next_attempt_at"
+
+
+def upgrade():
+    op.create_index(
+        _LANES, "deliveries", ["state", "priority", "organization_id", "next_attempt_at"]
+    )
+    op.drop_index(_BEFORE, "deliveries")
+
+
+def downgrade():
+    op.create_index(_BEFORE, "deliveries", ["state", "priority", "next_attempt_at"])
+    op.drop_index(_LANES, "deliveries")
