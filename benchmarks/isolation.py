@@ -27,8 +27,8 @@ from sqlalchemy.exc import OperationalError
 
 from portal.database import reading_only
 from portal.delivery import outbox
-from portal.delivery.models import Delivery, Worker
-from portal.delivery.outbox import Addressee
+from portal.delivery.models import Worker
+from portal.delivery.outbox import Addressee, Enqueued
 from portal.extensions import db
 from portal.identity.models import Organization
 from portal.kinds import BY_KEY
@@ -159,10 +159,10 @@ def _fill(tenant: Tenant, backlogs: dict[str, int]) -> None:
         _enqueue(tenant, min(_PORTION, backlog - first))
 
 
-def _enqueue(tenant: Tenant, mails: int) -> list[Delivery]:
+def _enqueue(tenant: Tenant, mails: int) -> Enqueued:
     organization = db.session.get_one(Organization, tenant.id)
     people = itertools.islice(itertools.cycle(tenant.people.items()), mails)
-    _, made = outbox.enqueue(
+    made = outbox.enqueue(
         organization,
         BY_KEY["alert.raised"],
         data=ALERT,
@@ -202,7 +202,7 @@ def _hand_in_one(tenant: Tenant) -> Name:
     """Again and again, as a caller does who is told that the database is busy."""
     while True:
         try:
-            (made,) = _enqueue(tenant, 1)
+            (made,) = _enqueue(tenant, 1).deliveries
             return made.message_id, made.recipient
         except OperationalError:
             continue

@@ -63,12 +63,9 @@ def enqueue(
 ) -> list[uuid.UUID]:
     """Enqueue one letter for all of them, commit, and return the ids of the deliveries."""
     content = data or (TEST_MAIL if kind == "mail.test" else ALERT)
-    _, made = outbox.enqueue(
-        organization, BY_KEY[kind], data=content, addressees=addressees, **more
-    )
-    found = [delivery.id for delivery in made]
+    made = outbox.enqueue(organization, BY_KEY[kind], data=content, addressees=addressees, **more)
     db.session.commit()
-    return found
+    return list(made.ids)
 
 
 def record(delivery_id: uuid.UUID) -> Delivery:

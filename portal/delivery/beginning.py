@@ -217,9 +217,10 @@ def _deleted(organizations: set[uuid.UUID | None]) -> set[uuid.UUID | None]:
     asked = [one for one in organizations if one is not None]
     if not asked:
         return set()
-    deleted = Organization.state == OrganizationState.DELETED
+    table = cast(Table, Organization.__table__)
+    deleted = table.c.state == OrganizationState.DELETED
     return set(
-        db.session.scalars(select(Organization.id).where(Organization.id.in_(asked), deleted))
+        db.session.connection().scalars(select(table.c.id).where(table.c.id.in_(asked), deleted))
     )
 
 

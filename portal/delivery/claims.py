@@ -14,7 +14,7 @@ from typing import Any, cast
 from sqlalchemy import ColumnElement, Table, and_, bindparam, select, tuple_, update
 
 from portal.clock import utcnow
-from portal.database import reading_only, rows_changed
+from portal.database import reading_only
 from portal.delivery import lanes
 from portal.delivery.models import Delivery, Level, State, Worker
 from portal.extensions import db
@@ -205,6 +205,11 @@ MINE = and_(
     _table.c.state == State.SENDING,
 )
 KEY = ("its_id", "its_fence")
+_workers = cast(Table, Worker.__table__)
+_DOING = Prepared(
+    update(_workers).where(_workers.c.id == bindparam("its_id")).values(doing=bindparam("what")),
+    *("its_id", "what"),
+)
 _MARK_DOTS = Prepared(
     update(_table).where(MINE, _table.c.lease_until > bindparam("now")).values(dot_pending=True),
     *KEY,
@@ -261,12 +266,6 @@ def note_doing(worker: str, delivery_ids: Collection[uuid.UUID]) -> None:
     these. The caller commits."""
     now = utcnow()
     doing = " ".join(map(str, delivery_ids)) or None
-    noted = db.session.execute(
-        update(Worker)
-        .where(Worker.id == worker)
-        .values(doing=doing)
-        .execution_options(synchronize_session=False)
-    )
-    if not rows_changed(noted):
+    if not _DOING.run([(worker, doing)]):
         db.session.add(Worker(id=worker, started_at=now, heartbeat_at=now, doing=doing))
         db.session.flush()

@@ -2,9 +2,11 @@
 
 import random
 import uuid
+from collections.abc import Collection
 from datetime import datetime, timedelta
+from typing import cast
 
-from sqlalchemy import select, update
+from sqlalchemy import Table, or_, select, update
 
 from portal import jobs
 from portal.clock import utcnow
@@ -20,13 +22,17 @@ _SUCCESS_NOTED = timedelta(seconds=30)
 _PROBE_LASTS = timedelta(minutes=2)
 
 
+_senders = cast(Table, Sender.__table__)
+
+
 class Pauses:
     """Which senders are paused, as it is in this transaction."""
 
     def __init__(self) -> None:
-        paused = select(Sender.id, Sender.next_probe_at).where(Sender.next_probe_at.is_not(None))
+        paused = _senders.c.next_probe_at.is_not(None)
+        query = select(_senders.c.id, _senders.c.next_probe_at).where(paused)
         self._next_probe: dict[uuid.UUID, datetime | None] = {
-            row.id: row.next_probe_at for row in db.session.execute(paused)
+            row.id: row.next_probe_at for row in db.session.connection().execute(query)
         }
 
     def may_send(self, sender_id: uuid.UUID, now: datetime) -> bool:
@@ -47,6 +53,19 @@ class Pauses:
             .execution_options(synchronize_session=False)
         )
         return rows_changed(taken) == 1
+
+
+def work(sender_ids: Collection[uuid.UUID]) -> None:
+    """Note a success of each; mostly there is nothing to note, and one look tells."""
+    news = or_(
+        _senders.c.next_probe_at.is_not(None),
+        _senders.c.consecutive_failures > 0,
+        _senders.c.last_success_at.is_(None),
+        _senders.c.last_success_at < utcnow() - _SUCCESS_NOTED,
+    )
+    query = select(_senders.c.id).where(_senders.c.id.in_(sender_ids), news)
+    for sender_id in db.session.connection().scalars(query).all():
+        works(db.session.get(Sender, sender_id))
 
 
 def works(sender: Sender | None) -> None:

@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from flask import current_app
+from sqlalchemy import bindparam, insert, select
 
 from portal import jobs, keys
-from portal.clock import new_id, utcnow
+from portal.clock import new_id, new_ids, utcnow
 from portal.delivery import identity
 from portal.delivery.models import Delivery, DeliverySecret, Level, Payload, State
 from portal.extensions import db
@@ -18,11 +19,12 @@ from portal.identity.models import Organization
 from portal.kinds import Kind
 from portal.letters.compose import BrokenLetter, compose
 from portal.letters.words import LINK_REMOVED
+from portal.prepared import Prepared
 from portal.settings import effective
 from portal.settings.effective import NoSender, NoSenderReason, Origin, Resolved
 from portal.settings.mail_rules import LANGUAGES
 from portal.smtp.headers import UnsafeMessage, unstructured
-from portal.smtp.message import make_message_id
+from portal.smtp.message import message_id_domain
 from portal.validation import Invalid
 from portal.vault import VaultError
 
@@ -55,6 +57,20 @@ class Start:
     from_address: str | None
 
 
+@dataclass(frozen=True)
+class Enqueued:
+    """A notification with the ids of its deliveries, in the order of their addressees."""
+
+    payload: Payload
+    ids: tuple[uuid.UUID, ...]
+
+    @property
+    def deliveries(self) -> list[Delivery]:
+        """Their rows, in the same order."""
+        query = select(Delivery).where(Delivery.payload_id == self.payload.id)
+        return list(db.session.scalars(query.order_by(Delivery.id)))
+
+
 def enqueue(
     organization: Organization | None,
     kind: Kind,
@@ -66,14 +82,13 @@ def enqueue(
     resource_url: str | None = None,
     expires_at: datetime | None = None,
     thread: str | None = None,
-) -> tuple[Payload, list[Delivery]]:
-    """Add a payload and a delivery an addressee to the session; the caller commits.
+) -> Enqueued:
+    """Add a payload and a delivery an addressee, in the session's transaction; the caller commits.
 
     The first letter of each language is composed here, so that data which no letter can hold is
     the caller's error: raises Invalid. The workers are woken by the commit.
     """
     now = utcnow()
-    ends = expires_at or now + (kind.lifetime or _UNTIL_DECIDED)
     organization_id = organization.id if organization else None
     payload = Payload(
         id=new_id(),
@@ -84,43 +99,25 @@ def enqueue(
         created_at=now,
     )
     db.session.add(payload)
-    resolved = _resolve(organization, kind)
-    subjects = _Subjects(organization, kind, data)
-    language_of_all = identity.language(organization, None)
-    deliveries = []
-    for addressee in addressees:
-        start = _start(organization, kind, addressee, resolved)
-        own = addressee.language
-        language = str(own) if own in LANGUAGES else language_of_all
-        delivery = Delivery(
-            id=new_id(),
-            organization_id=organization_id,
-            payload_id=payload.id,
-            kind=kind.key,
-            priority=int(kind.priority),
-            recipient=addressee.address,
-            user_id=addressee.user_id,
-            language=language,
-            timezone=addressee.timezone,
-            subject=subjects.of(language),
-            message_id=make_message_id(
-                start.from_address, current_app.extensions["config"].base_host
-            ),
-            state=start.state,
-            reason=start.reason,
-            resource=resource,
-            resource_url=resource_url,
-            requested_from=requested_from,
-            created_at=now,
-            next_attempt_at=now if start.state is State.QUEUED else None,
-            expires_at=ends,
-        )
-        deliveries.append(delivery)
-    db.session.add_all(deliveries)
+    ids = new_ids(len(addressees))
+    rows = _Rows(organization, kind, data, now)
+    columns = [rows.of(*one) for one in zip(ids, addressees, strict=True)]
     db.session.flush()
-    _seal_secrets(deliveries, addressees)
+    _DELIVERY.run(
+        columns,
+        organization_id=organization_id,
+        payload_id=payload.id,
+        kind=kind.key,
+        priority=int(kind.priority),
+        resource=resource,
+        resource_url=resource_url,
+        requested_from=requested_from,
+        created_at=now,
+        expires_at=expires_at or now + (kind.lifetime or _UNTIL_DECIDED),
+    )
+    _seal_secrets(ids, addressees)
     jobs.kick_after_commit()
-    return payload, deliveries
+    return Enqueued(payload, tuple(ids))
 
 
 def secrets_of(delivery_id: uuid.UUID) -> dict[str, str]:
@@ -131,6 +128,87 @@ def secrets_of(delivery_id: uuid.UUID) -> dict[str, str]:
     opened = keys.vault().open(row.sealed, context=_context(delivery_id))
     values: dict[str, str] = json.loads(opened)
     return values
+
+
+class _Rows:
+    """The columns of each delivery that its addressee decides."""
+
+    def __init__(
+        self,
+        organization: Organization | None,
+        kind: Kind,
+        data: Mapping[str, Any],
+        now: datetime,
+    ) -> None:
+        self._organization = organization
+        self._kind = kind
+        self._now = now
+        self._resolved = _resolve(organization, kind)
+        self._subjects = _Subjects(organization, kind, data)
+        self._language_of_all = identity.language(organization, None)
+        self._at: dict[str | None, str] = {}
+
+    def of(self, delivery_id: uuid.UUID, addressee: Addressee) -> tuple[Any, ...]:
+        """The values of _OF_ADDRESSEE."""
+        start = _start(self._organization, self._kind, addressee, self._resolved)
+        own = addressee.language
+        language = str(own) if own in LANGUAGES else self._language_of_all
+        return (
+            delivery_id,
+            addressee.address,
+            addressee.user_id,
+            language,
+            addressee.timezone,
+            self._subjects.of(language),
+            f"<{delivery_id.hex}@{self._message_id_domain(start.from_address)}>",
+            start.state,
+            start.reason,
+            self._now if start.state is State.QUEUED else None,
+        )
+
+    def _message_id_domain(self, from_address: str | None) -> str:
+        if from_address not in self._at:
+            base_host = current_app.extensions["config"].base_host
+            self._at[from_address] = message_id_domain(from_address, base_host)
+        return self._at[from_address]
+
+
+_OF_ADDRESSEE = (
+    "id",
+    "recipient",
+    "user_id",
+    "language",
+    "timezone",
+    "subject",
+    "message_id",
+    "state",
+    "reason",
+    "next_attempt_at",
+)
+_OF_ALL = (
+    "organization_id",
+    "payload_id",
+    "kind",
+    "priority",
+    "resource",
+    "resource_url",
+    "requested_from",
+    "created_at",
+    "expires_at",
+)
+_FRESH = {
+    "attempt_count": 0,
+    "recoveries": 0,
+    "may_be_duplicate": False,
+    "fence": 0,
+    "dot_pending": False,
+}
+_DELIVERY = Prepared(
+    insert(Delivery).values(
+        {name: bindparam(name) for name in (*_OF_ADDRESSEE, *_OF_ALL)} | _FRESH
+    ),
+    *_OF_ADDRESSEE,
+)
 
 
 class _Subjects:
@@ -193,13 +271,13 @@ def is_external_on_host(
     return level.value == Origin.HOST.value
 
 
-def _seal_secrets(deliveries: Sequence[Delivery], addressees: Sequence[Addressee]) -> None:
-    for delivery, addressee in zip(deliveries, addressees, strict=True):
+def _seal_secrets(ids: Sequence[uuid.UUID], addressees: Sequence[Addressee]) -> None:
+    for delivery_id, addressee in zip(ids, addressees, strict=True):
         if addressee.secrets:
             sealed = keys.vault().seal(
-                json.dumps(dict(addressee.secrets)), context=_context(delivery.id)
+                json.dumps(dict(addressee.secrets)), context=_context(delivery_id)
             )
-            db.session.add(DeliverySecret(delivery_id=delivery.id, sealed=sealed))
+            db.session.add(DeliverySecret(delivery_id=delivery_id, sealed=sealed))
 
 
 def _context(delivery_id: uuid.UUID) -> tuple[str, ...]:

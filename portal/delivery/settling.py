@@ -82,8 +82,8 @@ def store(changes: Sequence[Change]) -> None:
         ]
     )
     answers = [one for one in changes if isinstance(one, Answer)]
-    for sender_id in {one.sender_id for one in answers if isinstance(one.outcome, Accepted)}:
-        health.works(db.session.get(Sender, sender_id))
+    if working := {one.sender_id for one in answers if isinstance(one.outcome, Accepted)}:
+        health.work(working)
     attempts.give_back([one.claim for one in changes if isinstance(one, GivenBack)])
     for change in changes:
         match change:

@@ -101,7 +101,7 @@ def raise_alert(
         if twin is None:
             raise Invalid.field("title", "Open the form again and send it once more.") from None
         return _repeat(twin)
-    payload, deliveries = telling.tell(
+    told = telling.tell(
         organization,
         _KIND,
         _recipients(organization, said),
@@ -111,9 +111,9 @@ def raise_alert(
         resource_url=alert.resource_url or alert_url(organization, alert),
         thread=f"alert-{alert.id.hex}",
     )
-    alert.notification_id = payload.id
+    alert.notification_id = told.payload.id
     _record(organization, alert, "alert.raised", actor)
-    return Raised(alert, False, deliveries)
+    return Raised(alert, False, told.deliveries)
 
 
 def resolve_alert(organization: Organization, alert: Alert, *, actor: Actor) -> None:

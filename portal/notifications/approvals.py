@@ -151,7 +151,7 @@ def request_approval(
             "reject_url": decision_url(secret, Verdict.REJECTED),
         }
 
-    payload, deliveries = telling.tell(
+    told = telling.tell(
         organization,
         BY_KEY["approval.requested"],
         recipients,
@@ -163,9 +163,9 @@ def request_approval(
         thread=_thread(approval),
         secrets=links,
     )
-    approval.notification_id = payload.id
+    approval.notification_id = told.payload.id
     _record(approval, "approval.requested", actor)
-    return Requested(approval, deliveries)
+    return Requested(approval, told.deliveries)
 
 
 def decide(approver: Approver, verdict: Verdict, *, comment: str | None, actor: Actor) -> Decided:

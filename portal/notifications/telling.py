@@ -5,8 +5,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from portal.delivery.models import Delivery, Payload
-from portal.delivery.outbox import Addressee, enqueue
+from portal.delivery.outbox import Addressee, Enqueued, enqueue
 from portal.extensions import db
 from portal.identity.models import Organization
 from portal.kinds import Kind
@@ -28,9 +27,9 @@ def tell(
     expires_at: datetime | None = None,
     thread: str | None = None,
     secrets: Secrets | None = None,
-) -> tuple[Payload, list[Delivery]]:
+) -> Enqueued:
     """Enqueue a letter for everyone chosen, in the caller's transaction. Raises Invalid."""
-    payload, deliveries = enqueue(
+    enqueued = enqueue(
         organization,
         kind,
         data=data,
@@ -42,8 +41,8 @@ def tell(
         thread=thread,
     )
     for omitted in recipients.omitted:
-        db.session.add(_left_out(organization, payload.id, omitted))
-    return payload, deliveries
+        db.session.add(_left_out(organization, enqueued.payload.id, omitted))
+    return enqueued
 
 
 def _addressee(chosen: Chosen, secrets: Secrets | None) -> Addressee:

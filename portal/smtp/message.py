@@ -21,7 +21,7 @@ from portal.smtp.headers import (
     unstructured,
 )
 
-__all__ = ["UnsafeMessage", "build_message", "make_message_id"]
+__all__ = ["UnsafeMessage", "build_message", "make_message_id", "message_id_domain"]
 
 
 # In angle brackets; of the wider grammar of RFC 5322 only what is never folded or quoted.
@@ -33,12 +33,14 @@ def make_message_id(from_address: str | None, base_host: str) -> str:
 
     Made once when a mail is enqueued; every try of that mail carries the same one.
     """
-    right = base_host
+    return f"<{clock.new_id().hex}@{message_id_domain(from_address, base_host)}>"
+
+
+def message_id_domain(from_address: str | None, base_host: str) -> str:
+    """What stands right of the @ in a Message-ID."""
     if from_address:
-        right = addr_spec("Message-ID", from_address).rpartition("@")[2]
-    elif ":" in base_host:
-        right = f"[IPv6:{base_host}]"
-    return f"<{clock.new_id().hex}@{right}>"
+        return addr_spec("Message-ID", from_address).rpartition("@")[2]
+    return f"[IPv6:{base_host}]" if ":" in base_host else base_host
 
 
 def build_message(

@@ -133,10 +133,10 @@ def _by_outbox(
 
     def hand_in() -> list[uuid.UUID]:
         organization = db.session.get_one(Organization, tenant.id)
-        payload, made = outbox.enqueue(
+        enqueued = outbox.enqueue(
             organization, BY_KEY[kind], data=data[kind], addressees=addressees
         )
-        payload_id, ids = payload.id, [delivery.id for delivery in made]
+        payload_id, ids = enqueued.payload.id, list(enqueued.ids)
         try:
             db.session.commit()
         except SQLAlchemyError:

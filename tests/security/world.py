@@ -155,10 +155,8 @@ def _test_mail() -> Delivery:
     """A record of the host whose letter may be looked at: it holds no link to an account."""
     data = {"sender_name": "platform", "server": "127.0.0.1:9", "level": "host", "asked_by": "Rita"}
     addressees = [Addressee("rita@gatepost.test")]
-    _payload, deliveries = outbox.enqueue(
-        None, BY_KEY["mail.test"], data=data, addressees=addressees
-    )
-    return deliveries[0]
+    enqueued = outbox.enqueue(None, BY_KEY["mail.test"], data=data, addressees=addressees)
+    return enqueued.deliveries[0]
 
 
 def _in_organization(tenant: Tenant, *, approver: Person) -> dict[str, str]:

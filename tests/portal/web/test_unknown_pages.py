@@ -34,7 +34,7 @@ def _of_host() -> Delivery:
     data = {"credential": "own_ca", "sender_name": "platform", "expires_at": None}
     addressees = [Addressee("rita@gatepost.test")]
     kind = BY_KEY["mail.credential_expiring"]
-    return outbox.enqueue(None, kind, data=data, addressees=addressees)[1][0]
+    return outbox.enqueue(None, kind, data=data, addressees=addressees).deliveries[0]
 
 
 def states(app: Flask, ids: list[uuid.UUID]) -> list[str]:
