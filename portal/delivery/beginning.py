@@ -12,7 +12,7 @@ from typing import Any, cast
 from sqlalchemy import Row, Table, bindparam, insert, select, tuple_, update
 
 from portal.clock import new_id, utcnow
-from portal.delivery import aside, claims, outbox
+from portal.delivery import aside, claims, outbox, suppressions
 from portal.delivery.aside import Aside
 from portal.delivery.claims import Claim
 from portal.delivery.guards import guard_for
@@ -83,6 +83,7 @@ class Beginning:
         self._pauses = Pauses()
         addresses = [(row.organization_id, row.recipient) for row in self._rows.values()]
         self._limits = Limits(addresses, ways)
+        self._bounced = suppressions.Listed(addresses)
         self._aside: list[Aside] = []
         self._attempts: list[dict[str, Any]] = []
         self._counted: list[dict[str, Any]] = []
@@ -128,6 +129,8 @@ class Beginning:
             return Aside(row.id, State.CANCELLED, "not_a_member")
         if row.expires_at <= self._now:
             return Aside(row.id, State.EXPIRED, "expired")
+        if self._bounced.stops(row.organization_id, row.recipient, kind):
+            return Aside(row.id, State.SUPPRESSED, suppressions.BOUNCED)
         way = self._ways.find(row.organization_id, kind, row.user_id, self._pauses, self._now)
         if way == outbox.EXTERNAL:
             return Aside(row.id, State.SUPPRESSED, way)

@@ -3,7 +3,7 @@
 import json
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,7 +11,7 @@ from flask import current_app
 
 from portal import jobs, keys
 from portal.clock import new_id, utcnow
-from portal.delivery import identity
+from portal.delivery import identity, suppressions
 from portal.delivery.models import Delivery, DeliverySecret, Level, Payload, State
 from portal.extensions import db
 from portal.identity.models import Organization
@@ -87,9 +87,12 @@ def enqueue(
     resolved = _resolve(organization, kind)
     subjects = _Subjects(organization, kind, data)
     language_of_all = identity.language(organization, None)
+    bounced = suppressions.Listed([(organization_id, one.address) for one in addressees])
     deliveries = []
     for addressee in addressees:
         start = _start(organization, kind, addressee, resolved)
+        if bounced.stops(organization_id, addressee.address, kind):
+            start = replace(start, state=State.SUPPRESSED, reason=suppressions.BOUNCED)
         own = addressee.language
         language = str(own) if own in LANGUAGES else language_of_all
         delivery = Delivery(
@@ -195,7 +198,7 @@ def is_external_on_host(
 
 def _seal_secrets(deliveries: Sequence[Delivery], addressees: Sequence[Addressee]) -> None:
     for delivery, addressee in zip(deliveries, addressees, strict=True):
-        if addressee.secrets:
+        if addressee.secrets and delivery.state is not State.SUPPRESSED:
             sealed = keys.vault().seal(
                 json.dumps(dict(addressee.secrets)), context=_context(delivery.id)
             )
