@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Row, and_, bindparam, select, tuple_, upda
 
 from portal.clock import utcnow
 from portal.database import reading_only, rows_changed
+from portal.delivery.lease_clock import lease_now
 from portal.delivery.models import Delivery, State, Worker
 from portal.extensions import db
 
@@ -94,7 +95,7 @@ def _take(worker: str, due: Sequence[uuid.UUID], now: datetime) -> list[Claim]:
         .values(
             state=State.SENDING,
             lease_owner=worker,
-            lease_until=now + LEASE,
+            lease_until=lease_now() + LEASE,
             fence=Delivery.fence + 1,
         )
         .returning(Delivery.id, Delivery.organization_id, Delivery.fence, Delivery.recoveries)
@@ -140,7 +141,7 @@ def renew(worker: str, *, but: Collection[uuid.UUID] = ()) -> None:
             Delivery.lease_owner == worker,
             Delivery.id.not_in(list(but)),
         )
-        .values(lease_until=utcnow() + LEASE)
+        .values(lease_until=lease_now() + LEASE)
     )
     db.session.commit()
 
@@ -153,7 +154,7 @@ def mark_dots(claimed: Collection[Claim]) -> set[Claim]:
     """
     if not claimed:
         return set()
-    marked = set(db.session.scalars(_MARK_DOTS, held(claimed) | {"now": utcnow()}))
+    marked = set(db.session.scalars(_MARK_DOTS, held(claimed) | {"now": lease_now()}))
     return {one for one in claimed if one.delivery_id in marked}
 
 
@@ -197,7 +198,7 @@ def release(claimed: Collection[Claim]) -> None:
 def note_doing(worker: str, delivery_ids: Collection[uuid.UUID]) -> None:
     """Note whose letters are written after the commit: where that ends the worker, it was one of
     these. The caller commits."""
-    now = utcnow()
+    now = lease_now()
     doing = " ".join(map(str, delivery_ids)) or None
     noted = db.session.execute(
         update(Worker)

@@ -18,6 +18,7 @@ from portal.clock import monotonic, utcnow
 from portal.database import reading_only
 from portal.delivery import claims, limits, recovering, sweeping
 from portal.delivery.clock_jumps import ClockWatch
+from portal.delivery.lease_clock import lease_now
 from portal.delivery.loop import Loop
 from portal.delivery.models import Delivery, State, Worker
 from portal.extensions import db
@@ -107,7 +108,7 @@ class DeliveryWorker:
     def _keep_leases(self) -> None:
         if monotonic() - self._renewed < _RENEW_EVERY:
             return
-        now = utcnow()
+        now = lease_now()
         row = db.session.get(Worker, self._name) or Worker(id=self._name, started_at=now)
         row.heartbeat_at = now
         db.session.add(row)
