@@ -14,6 +14,7 @@ from sqlalchemy import delete
 
 from portal.clock import utcnow
 from portal.config import Config
+from portal.database import client_options
 from portal.extensions import db
 from portal.identity.models import AccountLink, SignInAttempt, SignInSession
 from portal.notifications import approvals, credential_expiry, sender_health
@@ -30,7 +31,9 @@ def make_huey(config: Config, secret_key: str) -> Huey:
         path = Path(config.data_dir) / "jobs.sqlite3"
         return SqliteHuey("gatepost", filename=str(path), serializer=serializer, results=False)
     url = config.database_url.replace("postgresql+psycopg://", "postgresql://", 1)
-    return PostgresHuey("gatepost", dsn=url, serializer=serializer, results=False)
+    return PostgresHuey(
+        "gatepost", dsn=url, serializer=serializer, results=False, **client_options(url)
+    )
 
 
 def register(huey: Huey, app: Flask) -> None:

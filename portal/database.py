@@ -4,6 +4,11 @@ Both wait five seconds for a lock and fail then, so that no caller hangs behind 
 SQLite: WAL, synchronous FULL, foreign keys. A transaction that may write begins IMMEDIATE,
 because a reader that upgrades meets SQLITE_BUSY at once; pages that only read begin DEFERRED
 (`reading_only`), so that they never wait for a writer.
+
+PostgreSQL is another machine, which can vanish without a word, and we from it. Whoever is left must
+notice by itself: TCP alone takes a quarter of an hour where something was on its way, and two hours
+where nothing was, and all that while the server keeps a transaction open with the locks of its
+rows. So each end gives the other up after seconds, and a transaction in which nothing happens ends.
 """
 
 import enum
@@ -12,7 +17,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from sqlalchemy import JSON, CursorResult, DateTime, Dialect, Engine, Enum, Result, event
+from sqlalchemy import JSON, CursorResult, DateTime, Dialect, Engine, Enum, Result, event, make_url
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -20,6 +25,24 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import TypeDecorator
 
 LOCK_TIMEOUT = "5s"
+# By libpq, over TCP only. Seconds, `tcp_user_timeout` milliseconds.
+_CLIENT = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
+# By the server, for each connection; those of TCP do nothing on a socket of the same machine. No
+# transaction of ours waits for anything but the database.
+_SERVER = {
+    "lock_timeout": LOCK_TIMEOUT,
+    "idle_in_transaction_session_timeout": "15s",
+    "tcp_keepalives_idle": "10s",
+    "tcp_keepalives_interval": "5s",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "15s",
+}
 JsonColumn = JSON().with_variant(JSONB(), "postgresql")
 
 _reads_only: ContextVar[bool] = ContextVar("reads_only", default=False)
@@ -84,7 +107,15 @@ def engine_options(database_url: str) -> dict[str, Any]:
         "pool_size": 10,
         "max_overflow": 20,
         "pool_timeout": 5,
+        "connect_args": client_options(database_url),
     }
+
+
+def client_options(database_url: str) -> dict[str, Any]:
+    """What libpq is told beside the URL, so that it gives up a server that vanished. What the URL
+    says of them holds."""
+    given = make_url(database_url).query
+    return {name: value for name, value in _CLIENT.items() if name not in given}
 
 
 def prepare(engine: Engine) -> None:
@@ -113,5 +144,5 @@ def _begin_sqlite(connection: Any) -> None:
 
 
 def _configure_postgresql(connection: Any, _entry: ConnectionPoolEntry) -> None:
-    connection.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
+    connection.execute("; ".join(f"SET {name} = '{value}'" for name, value in _SERVER.items()))
     connection.commit()

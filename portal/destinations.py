@@ -176,9 +176,9 @@ class OrganizationGuard:
             return (str(target),)
         if self._allowed.opens_name(target, port):
             return _look_up(self._resolver, target, port, self._seconds)
-        if target == "localhost" or target.endswith(".localhost"):
-            raise Forbidden("address")
         found = _look_up(self._resolver, target, port, self._seconds)
+        if target == "localhost" or target.endswith(".localhost"):
+            return self._opened(found, port)
         for text in found:
             self._check(_answer(text), port)
         return found
@@ -192,6 +192,14 @@ class OrganizationGuard:
         if clear and not self._allowed.opens(host, port, found):
             raise Forbidden("clear")
         return found
+
+    def _opened(self, found: tuple[str, ...], port: int) -> tuple[str, ...]:
+        # This machine, whatever the resolver says (RFC 6761): only by addresses that were opened,
+        # be it one of its two families alone.
+        opened = tuple(text for text in found if self._allowed.opens_address(_answer(text), port))
+        if not opened:
+            raise Forbidden("address")
+        return opened
 
     def _check(self, address: Address, port: int) -> None:
         if self._allowed.opens_address(address, port):

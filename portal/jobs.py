@@ -20,12 +20,14 @@ from sqlalchemy import Engine, Index, String, event, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from portal.clock import new_id, utcnow
-from portal.database import JsonColumn, UtcDateTime
+from portal.clock import monotonic, new_id, utcnow
+from portal.database import JsonColumn, UtcDateTime, client_options
 from portal.extensions import db
 
 _CHANNEL = "gatepost_delivery"
 _MARK = "kick"
+# A database that cannot be listened to is asked again after so many seconds.
+_LISTEN_AGAIN = 5.0
 
 
 class Event(db.Model):
@@ -63,6 +65,7 @@ class Waker:
         self._socket.setblocking(False)
         self._path = self._folder / f"{os.getpid()}-{self._socket.getsockname()[1]}"
         self._listening: psycopg.Connection[Any] | None = None
+        self._refused = float("-inf")
 
     def __enter__(self) -> "Waker":
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -93,15 +96,18 @@ class Waker:
     def _listen(self) -> "psycopg.Connection[Any] | None":
         if self._engine.dialect.name != "postgresql":
             return None
+        if self._listening is None and monotonic() - self._refused < _LISTEN_AGAIN:
+            return None
         if self._listening is None or self._listening.closed:
-            url = self._engine.url.set(drivername="postgresql")
+            url = self._engine.url.set(drivername="postgresql").render_as_string(
+                hide_password=False
+            )
             try:
-                self._listening = psycopg.connect(
-                    url.render_as_string(hide_password=False), autocommit=True
-                )
+                # Nothing is ever sent on it: that the server vanished is seen by keepalives alone.
+                self._listening = psycopg.connect(url, autocommit=True, **client_options(url))
                 self._listening.execute(f"LISTEN {_CHANNEL}")
             except psycopg.OperationalError:
-                self._listening = None
+                self._listening, self._refused = None, monotonic()
         return self._listening
 
     def _drain(self) -> None:

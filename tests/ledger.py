@@ -21,7 +21,14 @@ from portal.delivery.models import AttemptOutcome, Delivery, DeliverySecret, Sta
 from portal.extensions import db
 from tests.smtp_server import SmtpServer
 
-OVER = (State.ACCEPTED, State.FAILED, State.UNKNOWN, State.EXPIRED, State.CANCELLED)
+OVER = (
+    State.ACCEPTED,
+    State.FAILED,
+    State.UNKNOWN,
+    State.EXPIRED,
+    State.CANCELLED,
+    State.SUPPRESSED,
+)
 
 
 class Copy(Protocol):

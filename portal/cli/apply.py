@@ -1,5 +1,6 @@
 """`portal apply`: settings as code."""
 
+import shlex
 from pathlib import Path
 
 import click
@@ -8,7 +9,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from portal.cli import application
 from portal.cli.failures import Failed, one_line
-from portal.cli.settings_file import applying, document, shape
+from portal.cli.settings_file import applying, document, rights, shape
 from portal.cli.settings_file.applying import Applied
 from portal.cli.settings_file.document import Section, Wrong
 from portal.cli.settings_file.secrets import TokenFiles
@@ -22,6 +23,7 @@ def apply(file: Path, check: bool) -> None:
     """Create and change what FILE says; deletes nothing."""
     try:
         section = document.read(file, shape.FILE)
+        _warn_of_open_secrets(section, file.parent)
         app = application.existing() if check else application.prepared()
         applied = preview(app, section, file) if check else carry_out(app, section, file)
     except Wrong as wrong:
@@ -61,6 +63,14 @@ def told(file: Path, wrong: Wrong) -> Failed:
     """The mistakes, a line each, as editors understand them."""
     lines = (f"{file}:{problem.line}: {one_line(problem.message)}" for problem in wrong.problems)
     return Failed("\n".join(lines))
+
+
+def _warn_of_open_secrets(section: Section, folder: Path) -> None:
+    for path in rights.readable_by_others(section, folder):
+        name = shlex.quote(str(path))
+        click.echo(
+            f"Warning: others on this machine can read {name}. Run: chmod 600 {name}", err=True
+        )
 
 
 def _commit(applied: Applied) -> None:

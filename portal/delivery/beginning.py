@@ -12,7 +12,7 @@ from typing import Any, cast
 from sqlalchemy import Table, bindparam, insert, select, tuple_, update
 
 from portal.clock import new_id, utcnow
-from portal.delivery import aside, claims, outbox
+from portal.delivery import aside, claims, outbox, suppressions
 from portal.delivery.aside import Aside
 from portal.delivery.claims import Claim
 from portal.delivery.guards import guard_for
@@ -62,9 +62,9 @@ class Beginning:
         self._members = _members(claimed)
         self._ways = ways
         self._pauses = Pauses()
-        self._limits = Limits(
-            [(one.organization_id, one.letter.recipient) for one in claimed], ways
-        )
+        addresses = [(one.organization_id, one.letter.recipient) for one in claimed]
+        self._limits = Limits(addresses, ways)
+        self._bounced = suppressions.Listed(addresses)
         self._aside: list[tuple[Claim, Aside]] = []
         self._sent: list[tuple[Claim, Resolved]] = []
 
@@ -114,6 +114,8 @@ class Beginning:
             return Aside(its_id, State.CANCELLED, "not_a_member")
         if letter.expires_at <= self._now:
             return Aside(its_id, State.EXPIRED, "expired")
+        if self._bounced.stops(organization_id, letter.recipient, kind):
+            return Aside(its_id, State.SUPPRESSED, suppressions.BOUNCED)
         way = self._ways.find(organization_id, kind, letter.user_id, self._pauses, self._now)
         if way == outbox.EXTERNAL:
             return Aside(its_id, State.SUPPRESSED, way)

@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Table, and_, bindparam, select, tuple_, up
 from portal.clock import utcnow
 from portal.database import reading_only
 from portal.delivery import lanes
+from portal.delivery.lease_clock import lease_now
 from portal.delivery.models import Delivery, Level, State, Worker
 from portal.extensions import db
 from portal.prepared import Prepared
@@ -119,7 +120,7 @@ def _look(but: Collection[uuid.UUID | None]) -> list[lanes.Lane]:
 
 
 def _take(worker: str, due: Sequence[uuid.UUID], now: datetime) -> list[Claim]:
-    values = {"ids": due, "now": now, "worker": worker, "until": now + LEASE}
+    values = {"ids": due, "now": now, "worker": worker, "until": lease_now() + LEASE}
     rows = db.session.connection().execute(_TAKE, values)
     taken = {
         delivery_id: Claim(
@@ -147,7 +148,7 @@ def renew(worker: str, *, but: Collection[uuid.UUID] = ()) -> None:
             Delivery.lease_owner == worker,
             Delivery.id.not_in(list(but)),
         )
-        .values(lease_until=utcnow() + LEASE)
+        .values(lease_until=lease_now() + LEASE)
     )
     db.session.commit()
 
@@ -161,10 +162,11 @@ def mark_dots(claimed: Collection[Claim]) -> set[Claim]:
     if not claimed:
         return set()
     (worker,) = {one.worker for one in claimed}
-    marked = _MARK_DOTS.run([key(one) for one in claimed], worker=worker, now=utcnow())
+    now = lease_now()
+    marked = _MARK_DOTS.run([key(one) for one in claimed], worker=worker, now=now)
     if marked == len(claimed):
         return set(claimed)
-    return held(claimed, Delivery.dot_pending.is_(True), Delivery.lease_until > utcnow())
+    return held(claimed, Delivery.dot_pending.is_(True), Delivery.lease_until > now)
 
 
 def key(claimed: Claim) -> tuple[uuid.UUID, int]:
@@ -264,7 +266,7 @@ def release(claimed: Collection[Claim]) -> None:
 def note_doing(worker: str, delivery_ids: Collection[uuid.UUID]) -> None:
     """Note whose letters are written after the commit: where that ends the worker, it was one of
     these. The caller commits."""
-    now = utcnow()
+    now = lease_now()
     doing = " ".join(map(str, delivery_ids)) or None
     if not _DOING.run([(worker, doing)]):
         db.session.add(Worker(id=worker, started_at=now, heartbeat_at=now, doing=doing))

@@ -11,6 +11,7 @@ from sqlalchemy import select, update
 from portal import logs
 from portal.clock import since_boot, utcnow
 from portal.delivery import claims, retry
+from portal.delivery.lease_clock import lease_now
 from portal.delivery.models import Delivery, State
 from portal.extensions import db
 from portal.settings.models import Sender
@@ -67,9 +68,10 @@ def _keep_waits(then: datetime, now: datetime) -> None:
     """What was due is due, and nothing waits longer than a retry, a probe or a lease lasts."""
     was_due = (Delivery.next_attempt_at > now) & (Delivery.next_attempt_at <= then)
     too_late = Delivery.next_attempt_at > now + retry.LONGEST_WAIT
+    lease_ends = lease_now() + claims.LEASE
     for condition, values in (
         (Delivery.state.in_(_WAITING) & (was_due | too_late), {"next_attempt_at": now}),
-        (Delivery.lease_until > now + claims.LEASE, {"lease_until": now + claims.LEASE}),
+        (Delivery.lease_until > lease_ends, {"lease_until": lease_ends}),
     ):
         db.session.execute(
             update(Delivery)

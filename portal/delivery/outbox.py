@@ -3,16 +3,16 @@
 import json
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import current_app
 from sqlalchemy import bindparam, insert, select
 
 from portal import jobs, keys
 from portal.clock import new_id, new_ids, utcnow
-from portal.delivery import identity
+from portal.delivery import identity, suppressions
 from portal.delivery.models import Delivery, DeliverySecret, Level, Payload, State
 from portal.extensions import db
 from portal.identity.models import Organization
@@ -99,12 +99,12 @@ def enqueue(
         created_at=now,
     )
     db.session.add(payload)
-    ids = new_ids(len(addressees))
-    rows = _Rows(organization, kind, data, now)
-    columns = [rows.of(*one) for one in zip(ids, addressees, strict=True)]
+    bounced = suppressions.Listed([(organization_id, one.address) for one in addressees])
+    columns = _Columns(organization, kind, data, bounced, now)
+    rows = [columns.of(*one) for one in zip(new_ids(len(addressees)), addressees, strict=True)]
     db.session.flush()
     _DELIVERY.run(
-        columns,
+        rows,
         organization_id=organization_id,
         payload_id=payload.id,
         kind=kind.key,
@@ -115,9 +115,9 @@ def enqueue(
         created_at=now,
         expires_at=expires_at or now + (kind.lifetime or _UNTIL_DECIDED),
     )
-    _seal_secrets(ids, addressees)
+    _seal_secrets(rows, addressees)
     jobs.kick_after_commit()
-    return Enqueued(payload, tuple(ids))
+    return Enqueued(payload, tuple(row.id for row in rows))
 
 
 def secrets_of(delivery_id: uuid.UUID) -> dict[str, str]:
@@ -125,45 +125,64 @@ def secrets_of(delivery_id: uuid.UUID) -> dict[str, str]:
     row = db.session.get(DeliverySecret, delivery_id)
     if row is None:
         return {}
-    opened = keys.vault().open(row.sealed, context=_context(delivery_id))
+    opened = keys.vault().open(row.sealed, context=_context(row.id))
     values: dict[str, str] = json.loads(opened)
     return values
 
 
-class _Rows:
-    """The columns of each delivery that its addressee decides."""
+class _Row(NamedTuple):
+    """The columns of a delivery that its addressee decides."""
+
+    id: uuid.UUID
+    recipient: str
+    user_id: uuid.UUID | None
+    language: str
+    timezone: str
+    subject: str
+    message_id: str
+    state: State
+    reason: str | None
+    next_attempt_at: datetime | None
+
+
+class _Columns:
+    """Makes them, for one notification."""
 
     def __init__(
         self,
         organization: Organization | None,
         kind: Kind,
         data: Mapping[str, Any],
+        bounced: suppressions.Listed,
         now: datetime,
     ) -> None:
         self._organization = organization
+        self._organization_id = organization.id if organization else None
         self._kind = kind
+        self._bounced = bounced
         self._now = now
         self._resolved = _resolve(organization, kind)
         self._subjects = _Subjects(organization, kind, data)
         self._language_of_all = identity.language(organization, None)
         self._at: dict[str | None, str] = {}
 
-    def of(self, delivery_id: uuid.UUID, addressee: Addressee) -> tuple[Any, ...]:
-        """The values of _OF_ADDRESSEE."""
+    def of(self, delivery_id: uuid.UUID, addressee: Addressee) -> _Row:
         start = _start(self._organization, self._kind, addressee, self._resolved)
+        if self._bounced.stops(self._organization_id, addressee.address, self._kind):
+            start = replace(start, state=State.SUPPRESSED, reason=suppressions.BOUNCED)
         own = addressee.language
         language = str(own) if own in LANGUAGES else self._language_of_all
-        return (
-            delivery_id,
-            addressee.address,
-            addressee.user_id,
-            language,
-            addressee.timezone,
-            self._subjects.of(language),
-            f"<{delivery_id.hex}@{self._message_id_domain(start.from_address)}>",
-            start.state,
-            start.reason,
-            self._now if start.state is State.QUEUED else None,
+        return _Row(
+            id=delivery_id,
+            recipient=addressee.address,
+            user_id=addressee.user_id,
+            language=language,
+            timezone=addressee.timezone,
+            subject=self._subjects.of(language),
+            message_id=f"<{delivery_id.hex}@{self._message_id_domain(start.from_address)}>",
+            state=start.state,
+            reason=start.reason,
+            next_attempt_at=self._now if start.state is State.QUEUED else None,
         )
 
     def _message_id_domain(self, from_address: str | None) -> str:
@@ -173,18 +192,6 @@ class _Rows:
         return self._at[from_address]
 
 
-_OF_ADDRESSEE = (
-    "id",
-    "recipient",
-    "user_id",
-    "language",
-    "timezone",
-    "subject",
-    "message_id",
-    "state",
-    "reason",
-    "next_attempt_at",
-)
 _OF_ALL = (
     "organization_id",
     "payload_id",
@@ -204,10 +211,8 @@ _FRESH = {
     "dot_pending": False,
 }
 _DELIVERY = Prepared(
-    insert(Delivery).values(
-        {name: bindparam(name) for name in (*_OF_ADDRESSEE, *_OF_ALL)} | _FRESH
-    ),
-    *_OF_ADDRESSEE,
+    insert(Delivery).values({name: bindparam(name) for name in (*_Row._fields, *_OF_ALL)} | _FRESH),
+    *_Row._fields,
 )
 
 
@@ -271,13 +276,13 @@ def is_external_on_host(
     return level.value == Origin.HOST.value
 
 
-def _seal_secrets(ids: Sequence[uuid.UUID], addressees: Sequence[Addressee]) -> None:
-    for delivery_id, addressee in zip(ids, addressees, strict=True):
-        if addressee.secrets:
+def _seal_secrets(rows: Sequence[_Row], addressees: Sequence[Addressee]) -> None:
+    for row, addressee in zip(rows, addressees, strict=True):
+        if addressee.secrets and row.state is not State.SUPPRESSED:
             sealed = keys.vault().seal(
-                json.dumps(dict(addressee.secrets)), context=_context(delivery_id)
+                json.dumps(dict(addressee.secrets)), context=_context(row.id)
             )
-            db.session.add(DeliverySecret(delivery_id=delivery_id, sealed=sealed))
+            db.session.add(DeliverySecret(delivery_id=row.id, sealed=sealed))
 
 
 def _context(delivery_id: uuid.UUID) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, and_, or_, select
 from portal.clock import utcnow
 from portal.delivery import aside, retry
 from portal.delivery.claims import SUSPECT
+from portal.delivery.lease_clock import lease_now
 from portal.delivery.models import Attempt, AttemptOutcome, Delivery, State, Worker
 from portal.delivery.retry import RetryAt
 from portal.extensions import db
@@ -29,7 +30,7 @@ def release_dead(worker: str) -> int:
 
 def recover_expired() -> int:
     """Recover everything whose lease ran out, and commit. Returns how many."""
-    return _recover(and_(Delivery.state == State.SENDING, Delivery.lease_until < utcnow()))
+    return _recover(and_(Delivery.state == State.SENDING, Delivery.lease_until < lease_now()))
 
 
 def _recover(condition: ColumnElement[bool]) -> int:

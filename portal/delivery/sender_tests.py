@@ -12,12 +12,14 @@ from typing import Any
 from flask import current_app
 from sqlalchemy import func, select
 
+from portal.address_spelling import with_port
 from portal.audit import log as audit
 from portal.audit.log import Actor
 from portal.clock import new_id, utcnow
 from portal.delivery import identity, rotating
 from portal.delivery.claims import LEASE
 from portal.delivery.guards import guard_for
+from portal.delivery.lease_clock import lease_now
 from portal.delivery.models import (
     Attempt,
     AttemptOutcome,
@@ -155,7 +157,7 @@ def _begin(
     level = Level.HOST if bundle.owner == "host" else Level.ORGANIZATION
     data = {
         "sender_name": bundle.name,
-        "server": f"{bundle.server}:{bundle.port}",
+        "server": with_port(bundle.server, bundle.port),
         "level": level.value,
         "asked_by": actor.name,
     }
@@ -188,7 +190,7 @@ def _begin(
         expires_at=now + LEASE,
         lease_owner="test",
         # Should this process die, the record ends as unknown once no test can still be running.
-        lease_until=now + timedelta(minutes=15),
+        lease_until=lease_now() + timedelta(minutes=15),
         dot_pending=True,
         attempts=[
             Attempt(

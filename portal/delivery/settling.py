@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 
 from portal.clock import utcnow
-from portal.delivery import accepting, aside, attempts, health, retry
+from portal.delivery import accepting, aside, attempts, health, retry, suppressions
 from portal.delivery.accepting import Acceptance
 from portal.delivery.claims import Claim
 from portal.delivery.models import Attempt, AttemptOutcome, Delivery, State
@@ -109,6 +109,7 @@ def _not_accepted(answer: Answer) -> None:
     attempt.tls = answer.phases.tls
     if isinstance(answer.outcome, Refused):
         _refused(delivery, attempt, failure, db.session.get(Sender, answer.sender_id))
+        suppressions.note(delivery, failure)
     else:
         _unknown(delivery, attempt, failure)
     _let_go(delivery)

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 
 from portal.clock import utcnow
 from portal.database import reading_only
-from portal.delivery import backlog
+from portal.delivery import backlog, suppressions
 from portal.delivery.health import SENDER_FAILING
 from portal.delivery.models import Attempt, AttemptOutcome, Delivery, DeliverySecret, State
 from portal.delivery.outbox import SECRET_DOES_NOT_OPEN
@@ -124,6 +124,7 @@ def _handle(event: Event) -> None:
             _release(event.organization_id, now)
         case "organization_deleted":
             _cancel(Delivery.organization_id == event.organization_id, "organization_deleted")
+            suppressions.forget(event.organization_id)
         case "person_removed":
             person = uuid.UUID(event.data["user_id"])
             _cancel(

@@ -17,6 +17,7 @@ from portal import logs
 from portal.clock import monotonic, utcnow
 from portal.delivery import claims, limits, recovering, sweeping
 from portal.delivery.clock_jumps import ClockWatch
+from portal.delivery.lease_clock import lease_now
 from portal.delivery.loop import Loop
 from portal.delivery.models import Worker
 from portal.extensions import db
@@ -93,7 +94,7 @@ class DeliveryWorker:
     def _keep_leases(self) -> None:
         if monotonic() - self._renewed < _RENEW_EVERY:
             return
-        now = utcnow()
+        now = lease_now()
         row = db.session.get(Worker, self._name) or Worker(id=self._name, started_at=now)
         row.heartbeat_at = now
         db.session.add(row)

@@ -10,6 +10,7 @@ from sqlalchemy.orm import joinedload
 from portal.clock import utcnow
 from portal.delivery import counting
 from portal.delivery.counting import Count
+from portal.delivery.lease_clock import lease_now
 from portal.delivery.models import Delivery, State, Worker
 from portal.extensions import db
 from portal.identity.models import Organization
@@ -76,7 +77,7 @@ def lanes() -> list[Lane]:
 
 def workers() -> list[WorkerRow]:
     """The workers that lived within the last hour, the newest first."""
-    now = utcnow()
+    now = lease_now()
     found = db.session.scalars(
         select(Worker)
         .where(Worker.heartbeat_at > now - _GONE_AFTER)

@@ -105,13 +105,20 @@ class Session:
         """The same for several recipients: one outcome for each, in their order.
 
         Those for whom the server has no room in a transaction (452 after others were taken,
-        RFC 5321, 4.5.3.1.10) go in the next one.
+        RFC 5321, 4.5.3.1.10) go in the next one; where that finds the session dead, their 452
+        stands, and SessionFailed is not raised: the others' mail was handed over.
         """
         outcomes: dict[str, Outcome] = {}
         left = tuple(dict.fromkeys(recipients))
         while left:
             envelope = _envelope(mail_from, left, content)
-            results = dict(zip(left, self._transact(envelope, content, before_dot), strict=True))
+            try:
+                found = self._transact(envelope, content, before_dot)
+            except SessionFailed:
+                if not outcomes:
+                    raise
+                break
+            results = dict(zip(left, found, strict=True))
             outcomes |= results
             waiting = tuple(r for r, outcome in results.items() if _is_for_later(outcome))
             left = waiting if len(waiting) < len(left) and self._dialogue.usable else ()

@@ -18,7 +18,8 @@ class Command:
     """A line for the server and what to do with the reply to it.
 
     `ends_group`: nothing may follow before the reply. `shown` is what the transcript says instead
-    of the line. `owner` is the transaction that it belongs to.
+    of the line. `owner` is the transaction that it belongs to, `end` where in the stream of all
+    bytes sent it ends.
     """
 
     line: bytes
@@ -27,6 +28,7 @@ class Command:
     owner: object = None
     ends_group: bool = True
     shown: str | None = None
+    end: int = 0
 
 
 class Broken(Exception):
@@ -104,11 +106,12 @@ class Channel:
         self._written.clear()
         return data
 
-    def replies(self, data: bytes) -> Iterator[tuple[Command, Reply]]:
-        """Each whole reply with its command. Raises Broken."""
+    def replies(self, data: bytes, *, unsent: int = 0) -> Iterator[tuple[Command, Reply]]:
+        """Each whole reply with its command; `unsent` bytes of those taken have not left yet.
+        Raises Broken."""
         self._reader.feed(data)
         while True:
-            if not self._unanswered and self._reader.pending:
+            if self._reader.pending and not self._is_due(unsent):
                 raise self._unasked()
             reply = self._next()
             if reply is None:
@@ -116,6 +119,9 @@ class Channel:
             command = self._unanswered.popleft()
             yield command, reply
             self._write()
+
+    def _is_due(self, unsent: int) -> bool:
+        return bool(self._unanswered) and self._unanswered[0].end <= self.taken - unsent
 
     def _next(self) -> Reply | None:
         try:
@@ -152,6 +158,7 @@ class Channel:
         while self._waiting and self._may_write():
             command = self._waiting.popleft()
             self._out += command.line
+            command.end = self.offset
             self._written.append(command)
             if self._listener:
                 shown = command.shown or command.line.decode("utf-8", "replace").rstrip()

@@ -75,22 +75,24 @@ class Dialogue:
         return self._transactions.capabilities
 
     def take(self) -> bytes:
-        """The bytes to send now; what is taken counts as sent unless `lost` says otherwise."""
-        return self._channel.take()
+        """The bytes to send now; what is taken counts as sent unless `lost` or `receive` says
+        otherwise. Nothing more once the session has ended: its outcomes are told by then."""
+        return b"" if self._ended else self._channel.take()
 
-    def receive(self, data: bytes) -> list[Event]:
-        """Takes bytes as they come, split or merged anywhere."""
+    def receive(self, data: bytes, *, unsent: int = 0) -> list[Event]:
+        """Takes bytes as they come, split or merged anywhere. `unsent` bytes of those taken have
+        not left yet: what they ask can't be answered already."""
         if self._ended:
             return []
         self.received += len(data)
         try:
-            for command, reply in self._channel.replies(data):
+            for command, reply in self._channel.replies(data, unsent=unsent):
                 self._answer(command, reply)
         except Broken as broken:
             phase = broken.phase or self._at
             self._end(
                 self._reporter.failure(phase, broken.cause, broken.reply, broken.detail),
-                sent=self._channel.taken,
+                sent=self._channel.taken - unsent,
             )
         return self._flush()
 
@@ -138,8 +140,11 @@ class Dialogue:
     def _answer(self, command: Command, reply: Reply) -> None:
         self._at = command.phase
         self.answered += 1
+        # Whatever bytes its text holds: an acceptance stays one, and a refused login is not tried
+        # again as if it had been the line's fault (providers lock accounts).
         taken = command.phase is Phase.DOT and reply.ok
-        if reply.clean or taken:
+        refused = command.phase is Phase.AUTH and reply.code >= 400
+        if reply.clean or taken or refused:
             command.answered(reply)
         if not reply.clean:
             detail = "the reply holds bytes that are not ASCII text"

@@ -98,7 +98,10 @@ class LiveSession:
         return []
 
     def flush(self) -> list[Event]:
-        """Writes what the network takes now."""
+        """Writes what the network takes now; nothing more once the session has ended."""
+        if not self.usable:
+            self._out.clear()
+            return []
         self._out += self._dialogue.take()
         if not self._out:
             return []
@@ -120,7 +123,7 @@ class LiveSession:
                 return self._lost(lost.cause, lost.detail)
             if not data:
                 break
-            events = self._dialogue.receive(data)
+            events = self._dialogue.receive(data, unsent=len(self._out))
         if self._dialogue.answered != self._answered:
             self._answered, self._since = self._dialogue.answered, clock.monotonic()
         return events + self.flush()

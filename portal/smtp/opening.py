@@ -136,14 +136,17 @@ class Opening:
             listener=listener,
         )
         while True:
-            for event in exchange(dialogue, transport, self._bundle.command_timeout, deadline):
+            events = exchange(dialogue, transport, self._bundle.command_timeout, deadline)
+            # First: what the server says too much behind its last answer ends a session that was
+            # ready a moment before.
+            if ended := next((event for event in events if isinstance(event, Ended)), None):
+                raise SessionFailed(_ended(ended, transport))
+            for event in events:
                 if isinstance(event, StartTls):
                     tls = self._handshake(ip, transport)
                     dialogue.tls_established()
                 elif isinstance(event, Ready):
                     return Opened(dialogue, transport, ip, tls, self._watch)
-                elif isinstance(event, Ended):
-                    raise SessionFailed(_ended(event, transport))
 
     def _handshake(self, ip: str, transport: Transport) -> Tls:
         bundle = self._bundle

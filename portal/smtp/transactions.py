@@ -118,6 +118,7 @@ class Transactions:
         # A server that has closed an idle session says so to whoever speaks next.
         transaction.stale = reply.code == 421 and self._used
         transaction.answered = True
+        _refuse_intermediate(reply)
         transaction.phase = Phase.RCPT
         if reply.ok:
             self._passed(Phase.MAIL, reply)
@@ -129,6 +130,7 @@ class Transactions:
         if transaction.failure:
             self._finish_if_last(transaction)
             return
+        _refuse_intermediate(reply)
         transaction.replies[place] = reply
         if reply.ok:
             self._passed(Phase.RCPT, reply)
@@ -156,9 +158,7 @@ class Transactions:
             self._finish(transaction)
 
     def _dot(self, transaction: _Transaction, reply: Reply) -> None:
-        if 300 <= reply.code <= 399:
-            detail = f"{reply.code} after the final dot"
-            raise Broken(Cause.PROTOCOL_ERROR, detail=detail, reply=reply)
+        _refuse_intermediate(reply)
         transaction.final = reply
         if reply.ok:
             self._passed(Phase.DOT, reply)
@@ -167,6 +167,7 @@ class Transactions:
         self._finish(transaction, needs_reset=False)
 
     def _lone_dot(self, transaction: _Transaction, reply: Reply) -> None:
+        _refuse_intermediate(reply)
         self._finish(transaction)
 
     def _probed(self, transaction: _Transaction, reply: Reply) -> None:
@@ -221,3 +222,11 @@ class Transactions:
     def _passed(self, phase: Phase, reply: Reply) -> None:
         if self._listener:
             self._listener.passed(phase, reply.text)
+
+
+def _refuse_intermediate(reply: Reply) -> None:
+    """Only DATA has a 3yz: elsewhere the server waits for something that was never announced, and
+    would take the next commands for it."""
+    if 300 <= reply.code <= 399:
+        detail = f"{reply.code} where no more was to come"
+        raise Broken(Cause.PROTOCOL_ERROR, detail=detail, reply=reply)

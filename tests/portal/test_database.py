@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError, StatementError
 from sqlalchemy.orm import Session, scoped_session
 
 from portal.config import Config
-from portal.database import reading_only, rows_changed, text_enum
+from portal.database import client_options, reading_only, rows_changed, text_enum
 from portal.jobs import Event
 from tests.databases import EngineName
 
@@ -158,6 +158,13 @@ def test_a_lost_update_is_not_possible_where_the_row_is_locked(
     other.dispose()
     events.rollback()
     assert events.scalars(select(Event.topic)).one() == "test"
+
+
+def test_what_the_url_says_of_the_connection_goes_before_what_we_say() -> None:
+    url = "postgresql+psycopg://gatepost@db/gatepost?keepalives_idle=60&sslmode=require"
+    options = client_options(url)
+    assert "keepalives_idle" not in options
+    assert {"connect_timeout", "keepalives_count", "tcp_user_timeout"} < set(options)
 
 
 def may_write(config: Config) -> bool:

@@ -40,6 +40,18 @@ def test_localhost_is_forbidden_whatever_it_resolves_to(name: str) -> None:
     assert reason_of(name) == "address"
 
 
+def test_localhost_is_what_was_opened_of_this_machine() -> None:
+    opened = AllowedDestinations.parse(["127.0.0.0/8:2525"])
+    for name in ("localhost", "mail.localhost"):
+        guard = OrganizationGuard(opened, answering("::1", "127.0.0.1", PUBLIC))
+        assert guard.addresses(name, 2525) == ("127.0.0.1",)
+        for port in (25, 2525):
+            guard = OrganizationGuard(opened, answering("::1", PUBLIC))
+            with pytest.raises(Forbidden) as caught:
+                guard.addresses(name, port)
+            assert caught.value.reason == "address"
+
+
 @pytest.mark.parametrize(
     "answers", [(PUBLIC, "10.0.0.5"), ("::1", PUBLIC), (PUBLIC, PUBLIC_6, "fe80::1%eth0")]
 )

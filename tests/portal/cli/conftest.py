@@ -26,7 +26,8 @@ def folder(tmp_path: Path) -> Path:
     """A folder with the secrets of the example."""
     folder = tmp_path / "settings"
     folder.mkdir()
-    for name in ("root.pw", "ann.pw", "bob.pw"):
+    for name in ("root.pw", "ann.pw", "bob.pw", "globex.pw"):
+        (folder / name).touch(mode=0o600)
         (folder / name).write_text(PASSWORD + "\n")
     (folder / "globex.pw").write_text(GLOBEX_PASSWORD + "\n")
     (folder / "globex-ca.pem").write_text(smtp_certificates.valid().ca)

@@ -279,3 +279,18 @@ def test_an_empty_database_is_migrated_first(tmp_path: Path, write: Write) -> No
     assert done.exit_code == 0
     assert done.output.splitlines()[-1] == "acme: organization created"
     assert f"Made {tmp_path}/new/encryption-keys." in done.output
+
+
+def test_secrets_that_others_can_read_are_told_with_the_cure(
+    settings: Settings, example: Path, folder: Path
+) -> None:
+    (folder / "globex.pw").chmod(0o644)
+    (folder / "ann.pw").chmod(0o640)
+    for arguments in (("--check",), ()):
+        done = invoke(settings, "apply", *arguments, example)
+        assert done.exit_code == 0, done.output
+        told = [line for line in done.stderr.splitlines() if line.startswith("Warning:")]
+        assert told == [
+            f"Warning: others on this machine can read {path}. Run: chmod 600 {path}"
+            for path in (folder / "globex.pw", folder / "ann.pw")
+        ]

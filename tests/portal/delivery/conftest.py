@@ -1,3 +1,3 @@
-from tests.delivery_fixtures import acme, cast, globex, server, session
+from tests.delivery_fixtures import acme, cast, globex, ledger, server, session
 
-__all__ = ["acme", "cast", "globex", "server", "session"]
+__all__ = ["acme", "cast", "globex", "ledger", "server", "session"]

@@ -39,6 +39,25 @@ def test_recipients_beyond_the_limit_go_in_the_next_transaction(extensions):
     assert {seen(outcome)[0] for outcome in outcomes} == {"accepted"}
 
 
+@pytest.mark.parametrize("fault", [drop(), reply("421 4.3.2 closing")])
+@PIPELINING_OR_NOT
+def test_those_who_were_taken_are_told_when_the_next_transaction_finds_the_session_dead(
+    extensions, fault
+):
+    script = {
+        "rcpt:later@globex.test": [reply("452 4.5.3 too many recipients")],
+        "rset": fault,
+        "mail": [None, fault],
+    }
+    with SmtpServer(script=script, extensions=extensions) as server:
+        with session_with(server) as session:
+            taken, later = session.send_to(USER, (BOB, "later@globex.test"), MAIL)
+            assert not session.usable
+        assert [message.recipients for message in server.messages] == [(BOB,)]
+    assert seen(taken)[0] == "accepted"
+    assert seen(later) == ("refused", Phase.RCPT, Cause.RECIPIENT_TEMPORARY)
+
+
 def test_an_unknown_outcome_holds_for_those_who_were_taken():
     script = {"rcpt:nobody@globex.test": reply("550 5.1.1 who"), "dot": drop()}
     with SmtpServer(script=script) as server, session_with(server) as session:

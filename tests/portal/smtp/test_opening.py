@@ -23,6 +23,7 @@ from tests.smtp_server import (
     hang,
     long_line,
     raw,
+    read_body,
     reply,
     then,
 )
@@ -155,6 +156,45 @@ def test_a_greeting_that_is_not_one_fails_in_its_phase(greeting):
         failure = failure_of(bundle_for(server, command_timeout=0.4))
     assert (failure.phase, failure.cause, failure.code) == (Phase.GREETING, cause, code)
     assert failure.ip == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("step", "answer", "phase"),
+    [
+        ("ehlo", b"250 smtp.acme.test\r\n554 no\r\n", Phase.EHLO),
+        ("auth", b"235 welcome\r\n250 ok\r\n", Phase.AUTH),
+    ],
+)
+def test_an_answer_too_many_behind_the_last_one_opens_no_session(step, answer, phase):
+    accounts = ACCOUNTS if step == "auth" else None
+    with SmtpServer(auth=accounts, script={step: raw(answer)}) as server:
+        failure = failure_of(bundle_for(server, allow_clear_login=True))
+    assert (failure.phase, failure.cause) == (phase, Cause.PROTOCOL_ERROR)
+
+
+PLAIN_WORDS = [
+    (b"250 ok\r\n", Cause.TLS_WRONG_VERSION),
+    (b"454 4.7.0 not now\r\n", Cause.TLS_WRONG_VERSION),
+    (b"554 5.7.1 no\r\n", Cause.TLS_WRONG_VERSION),
+    (b"421 4.3.2 closing\r\n", Cause.TLS_WRONG_VERSION),
+    (b"hello there\r\n", Cause.TLS_WRONG_VERSION),
+    (b"\r\n\r\n\r\n", Cause.TLS_WRONG_VERSION),
+    (b"\0" * 64, Cause.TLS_WRONG_VERSION),
+    (b"\xff" * 64, Cause.TLS_WRONG_VERSION),
+    (b"x" * 70_000, Cause.TLS_WRONG_VERSION),
+    (b"\x15\x03\x01\x00\x02\x02\x28", Cause.TLS_OLD_PROTOCOL),
+    (b"\x15\x03\x01\x00\x02\x02\x50", Cause.TLS_FAILED),
+    (b"\x16\x03", Cause.TLS_FAILED),
+]
+
+
+@pytest.mark.parametrize(("words", "cause"), PLAIN_WORDS)
+def test_whatever_is_said_in_place_of_a_handshake_is_a_fault_of_tls(words, cause):
+    script = {"handshake": then(read_body(300), raw(words), drop())}
+    with SmtpServer(tls="starttls", auth=ACCOUNTS, script=script) as server:
+        failure = failure_of(bundle_for(server))
+        assert server.auth_bytes == 0
+    assert (failure.phase, failure.cause) == (Phase.TLS, cause)
 
 
 def test_bytes_that_are_not_ascii_are_kept_escaped():
