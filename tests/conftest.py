@@ -24,6 +24,7 @@ from portal.config import Config
 from portal.database import reading_only
 from portal.extensions import db
 from portal.identity import passwords
+from tests import compiled
 from tests.browser import Browser
 from tests.cast import Cast, assemble
 from tests.databases import Database, EngineName, PostgresTemplate, SqliteTemplate, Template
@@ -31,6 +32,8 @@ from tests.databases import Database, EngineName, PostgresTemplate, SqliteTempla
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
+# Before the plugin that distributes the tests reads their groups.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests with a real browser run on one worker, so that one browser is started."""
     for item in items:
@@ -43,6 +46,13 @@ def cheap_passwords() -> Iterator[None]:
     """Argon2 with the least work: the cast signs in in most tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(passwords, "hasher", PasswordHasher(1, 8, 1))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        compiled.once(patch)
         yield
 
 

@@ -1,0 +1,49 @@
+"""What every application compiles for itself, compiled once in a process: its routes and templates.
+
+A test makes an application of its own: without this, most of its time would go to compiling what
+was compiled for the test before.
+"""
+
+from collections.abc import Callable
+from types import CodeType
+from typing import Any
+
+import pytest
+from flask import Flask
+from jinja2.bccache import Bucket, BytecodeCache
+from werkzeug.routing import Rule
+
+
+def once(patch: pytest.MonkeyPatch) -> None:
+    """Every application that is made from now on takes what one before it compiled."""
+    patch.setattr(Flask, "jinja_options", {**Flask.jinja_options, "bytecode_cache": _Templates()})
+    patch.setattr(Rule, "_compile_builder", _each_once(Rule._compile_builder))
+
+
+class _Templates(BytecodeCache):
+    """Keeps what a template was compiled to, for as long as its source stays what it was."""
+
+    def __init__(self) -> None:
+        self._codes: dict[tuple[str, str], CodeType] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        bucket.code = self._codes.get((bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        assert bucket.code is not None
+        self._codes[bucket.key, bucket.checksum] = bucket.code
+
+
+def _each_once(compile_builder: Callable[..., Any]) -> Callable[..., Any]:
+    """The function that writes the address of a route takes its rule as an argument, and follows
+    from these alone."""
+    known: dict[object, Any] = {}
+
+    def known_or_compiled(rule: Rule, append_unknown: bool = True) -> Any:
+        defaults = tuple(sorted((rule.defaults or {}).items()))
+        key = (rule.subdomain, rule.host, rule.rule, rule.merge_slashes, defaults, append_unknown)
+        if key not in known:
+            known[key] = compile_builder(rule, append_unknown)
+        return known[key]
+
+    return known_or_compiled
