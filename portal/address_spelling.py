@@ -40,6 +40,16 @@ def ascii_domain(domain: str) -> str:
     return _checked(_a_labels(domain))
 
 
+def with_port(host: str, port: int) -> str:
+    """`mail.example.com:25`, `192.0.2.1:25`, `[2001:db8::1]:25` (RFC 3986, 3.2.2)."""
+    return f"{bracketed(host)}:{port}"
+
+
+def bracketed(host: str) -> str:
+    """The host as it stands before a colon and a port."""
+    return f"[{host}]" if ":" in host else host
+
+
 def is_public(address: Address) -> bool:
     """Whether the address is an ordinary one of the public internet.
 

@@ -39,9 +39,7 @@ def upgrade():
         sa.PrimaryKeyConstraint("id", name=op.f("pk_suppressions")),
         sa.UniqueConstraint("key", name=op.f("uq_suppressions_key")),
     )
-    op.create_index(
-        "ix_suppressions_organization_id_id", "suppressions", ["organization_id", "id"]
-    )
+    op.create_index("ix_suppressions_organization_id_id", "suppressions", ["organization_id", "id"])
 
 
 def downgrade():

@@ -14,6 +14,7 @@ from typing import NoReturn
 import click
 
 from portal import config as configuration
+from portal.address_spelling import with_port
 from portal.cli import apply, listening, running
 from portal.cli.failures import Failed
 from portal.cli.listening import Address
@@ -140,7 +141,8 @@ def _mails(portal: Running, ids: list[uuid.UUID]) -> list[Mail]:
 
 def _line(mail: Mail) -> str:
     if mail.is_accepted:
-        return f"accepted: {mail.kind} to {mail.recipient} by {mail.server}:{mail.port}"
+        place = with_port(mail.server or "", mail.port or 0)
+        return f"accepted: {mail.kind} to {mail.recipient} by {place}"
     reason = f" ({mail.reason})" if mail.reason else ""
     return f"{mail.state.value}{reason}: {mail.kind} to {mail.recipient}"
 

@@ -6,6 +6,7 @@ import socket
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from portal.address_spelling import with_port
 from portal.cli.failures import Failed
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -22,8 +23,7 @@ class Address:
 
     @property
     def url(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return f"http://{with_port(self.host, self.port)}"
 
 
 _USUAL = Address("127.0.0.1", 8000)
@@ -83,7 +83,7 @@ def is_ready(address: Address) -> bool:
 
 
 def _why_not(address: Address, problem: OSError, command: str) -> str:
-    place = f"{address.host}:{address.port}"
+    place = with_port(address.host, address.port)
     if problem.errno == errno.EADDRINUSE:
         return (
             f"Port {address.port} on {address.host} is taken by another program. "

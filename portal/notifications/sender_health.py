@@ -152,7 +152,7 @@ def _data(sender: Sender, organization: Organization | None) -> dict[str, str | 
 
 
 def _server(version: SenderVersion | None) -> str | None:
-    return f"{version.server}:{version.port}" if version else None
+    return version.place if version else None
 
 
 def _held_by(sender: Sender) -> ColumnElement[bool]:

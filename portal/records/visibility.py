@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 
 from portal.delivery.models import Attempt, Delivery, Level
+from portal.delivery.suppressions import Suppression
 
 PLATFORM_SERVER = "the platform's server"
 
@@ -21,8 +22,9 @@ class Route:
     reply: str | None
 
 
-def route_of(row: Delivery | Attempt, *, level: Level | None, at_host: bool) -> Route:
-    """The route of a delivery or of one of its attempts. `at_host`: the host's side reads."""
+def route_of(row: Delivery | Attempt | Suppression, *, level: Level | None, at_host: bool) -> Route:
+    """The route of a delivery, of one of its attempts, or of a mail that was refused for its
+    address. `at_host`: the host's side reads."""
     if at_host or level in (None, Level.ORGANIZATION):
         return Route(row.server, row.ip, row.reply)
     return Route(None, None, _without(row.reply, row.server, row.ip))

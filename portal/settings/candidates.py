@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from portal.address_spelling import with_port
 from portal.audit.log import Actor
 from portal.destinations import AllowedDestinations
 from portal.settings import binding, effective, oauth2_rules, rotation, sender_rules
@@ -174,7 +175,7 @@ def _with_secrets(stored: _Stored, change: SecretChange) -> Candidate:
 def _again(stored: _Stored, secret: bool, token: bool) -> list[FieldError]:
     assert stored.version is not None
     old = effective.values_of(stored.version)
-    place = f"{old.server}:{old.port} as {old.login_name}"
+    place = f"{with_port(old.server, old.port)} as {old.login_name}"
     if old.token_url_or_default:
         place = f"{old.token_url_or_default} and {place}"
     keys = [SECRET_KEY[old.authentication]] if secret else []

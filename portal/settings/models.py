@@ -8,6 +8,7 @@ from enum import StrEnum
 from sqlalchemy import ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from portal.address_spelling import bracketed, with_port
 from portal.clock import new_id, utcnow
 from portal.database import JsonColumn, UtcDateTime, text_enum
 from portal.extensions import db
@@ -166,6 +167,16 @@ class SenderVersion(db.Model):
     messages_per_connection: Mapped[int | None] = mapped_column()
 
     sender: Mapped[Sender] = relationship(back_populates="versions")
+
+    @property
+    def place(self) -> str:
+        """Server and port, to show."""
+        return with_port(self.server, self.port)
+
+    @property
+    def bracketed_server(self) -> str:
+        """The server, to show before a colon and a port."""
+        return bracketed(self.server)
 
 
 class PassedTest(db.Model):

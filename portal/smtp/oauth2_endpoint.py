@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlencode, urlsplit
 
 from portal import clock
+from portal.address_spelling import bracketed, with_port
 from portal.destinations import Forbidden, Guard, NameNotFound
 from portal.smtp.causes import Cause
 from portal.smtp.oauth2_grants import Incomplete
@@ -33,8 +34,8 @@ class Endpoint:
     @property
     def authority(self) -> str:
         """Host and port as the Host header wants them (RFC 9110, 7.2)."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == (80 if self.clear else 443) else f"{host}:{self.port}"
+        is_usual = self.port == (80 if self.clear else 443)
+        return bracketed(self.host) if is_usual else with_port(self.host, self.port)
 
 
 @dataclass(frozen=True)

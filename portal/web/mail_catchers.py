@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from flask import current_app
 from flask_babel import gettext as _
 
+from portal.address_spelling import with_port
 from portal.config import Config
 
 # Where mail catchers listen unless they are told otherwise.
@@ -35,7 +36,7 @@ class MailCatcher:
 
     @property
     def place(self) -> str:
-        return f"{self.host}:{self.port}"
+        return with_port(self.host, self.port)
 
 
 def found() -> MailCatcher | None:

@@ -50,6 +50,7 @@ def register(app: Flask) -> None:
     app.add_template_filter(overview.told_cause)
     for name, table in {
         "reason": words.REASONS,
+        "address_fault": words.ADDRESS_FAULTS,
         "phase": words.PHASES,
         "level": words.LEVELS,
         "encryption": words.ENCRYPTIONS,

@@ -10,16 +10,18 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 
 from portal.delivery.models import Delivery, State
+from portal.delivery.suppressions import Suppression
 from portal.extensions import db
 from portal.identity.models import Organization
 from portal.identity.policy import Permission
 from portal.letters.compose import Letter
-from portal.records import attempts, letter_view, people_told, search, unknown
+from portal.records import attempts, letter_view, people_told, search, suppressions, unknown
 from portal.records.attempts import ShownAttempt
 from portal.records.letter_view import From, NotShown
 from portal.records.people_told import Everyone
 from portal.records.search import Filters
 from portal.records.visibility import Route, route_of
+from portal.settings.scope import Scope
 from portal.web import arguments, guard, record_filters
 from portal.web.lists import AFTER, BEFORE, ListState
 
@@ -48,11 +50,11 @@ class Place:
             return url_for(f"host.{page}", **values)
         return url_for(f"organization.{page}", organization=self.organization.slug, **values)
 
-    def may_decide(self, delivery: Delivery) -> bool:
-        """Whether the reader may say what becomes of mail whose outcome is unknown: at the host
-        of its own mail, in an organization of that one's."""
+    def may_decide(self, row: Delivery | Suppression) -> bool:
+        """Whether the reader may say what becomes of mail whose outcome is unknown, and lift an
+        address: at the host of its own mail, in an organization of that one's."""
         if self.is_host:
-            return delivery.organization_id is None and guard.may(Permission.HOST_RECORDS_CHANGE)
+            return row.organization_id is None and guard.may(Permission.HOST_RECORDS_CHANGE)
         return guard.may(Permission.RECORDS_CHANGE)
 
     def route(self, delivery: Delivery) -> Route:
@@ -71,6 +73,17 @@ class Row:
 
 
 @dataclass(frozen=True)
+class AddressState:
+    """What the suppression list has to do with a mail: whether it `stopped` it, the entry of its
+    address (None: lifted since), and the page on which that stands."""
+
+    stopped: bool
+    entry: Suppression | None
+    url: str
+    may_lift: bool
+
+
+@dataclass(frozen=True)
 class Detail:
     """Everything that the page of one record shows."""
 
@@ -84,6 +97,7 @@ class Detail:
     organization: str | None
     show: str
     may_decide: bool
+    address: AddressState | None
 
 
 def listed(place: Place) -> ResponseReturnValue:
@@ -104,6 +118,11 @@ def listed(place: Place) -> ResponseReturnValue:
         unknown=(
             unknown.count(place.organization) if place.organization else unknown.count_at_host()
         ),
+        suppressed=(
+            suppressions.count_everywhere()
+            if place.is_host
+            else suppressions.count(Scope.of(place.organization))
+        ),
     )
     return text, 422 if asked.problems else 200
 
@@ -113,6 +132,7 @@ def shown(place: Place, delivery_id: uuid.UUID) -> ResponseReturnValue:
     delivery = _found(place, delivery_id)
     show = request.args.get("show", "html")
     found = letter_view.letter_of(delivery)
+    owner, slug = owners([delivery]).get(delivery.organization_id, (None, None))
     detail = Detail(
         delivery=delivery,
         route=place.route(delivery),
@@ -121,9 +141,10 @@ def shown(place: Place, delivery_id: uuid.UUID) -> ResponseReturnValue:
         not_shown=found if isinstance(found, NotShown) else None,
         sent_as=letter_view.from_of(delivery),
         everyone=people_told.everyone(delivery.organization_id, delivery.payload_id),
-        organization=_owners([delivery]).get(delivery.organization_id, (None, None))[0],
+        organization=owner,
         show=show if show in _SHOWS else "html",
         may_decide=delivery.state is State.UNKNOWN and place.may_decide(delivery),
+        address=_address_state(place, delivery, slug),
     )
     template = "host/record.html" if place.is_host else "organization/record.html"
     return render_template(template, place=place, record=detail)
@@ -143,13 +164,13 @@ def letter(place: Place, delivery_id: uuid.UUID) -> ResponseReturnValue:
 
 def rows_of(place: Place, deliveries: Sequence[Delivery]) -> list[Row]:
     """Deliveries as lines of a table."""
-    owners = _owners(deliveries) if place.is_host else {}
+    owned = owners(deliveries) if place.is_host else {}
     return [
         Row(
             delivery,
             place.route(delivery),
             place.url("record", delivery_id=delivery.id),
-            *owners.get(delivery.organization_id, (None, None)),
+            *owned.get(delivery.organization_id, (None, None)),
         )
         for delivery in deliveries
     ]
@@ -163,20 +184,47 @@ def page_of(place: Place, wanted: Filters) -> search.Page:
     return search.search(place.organization, wanted, after=older, newer_than=newer)
 
 
+def owners(
+    rows: Sequence[Delivery] | Sequence[Suppression],
+) -> dict[uuid.UUID | None, tuple[str, str]]:
+    """Name and slug of whose mail it is; the host's own is not among it."""
+    ids = {row.organization_id for row in rows if row.organization_id}
+    if not ids:
+        return {}
+    found = db.session.execute(
+        select(Organization.id, Organization.name, Organization.slug).where(
+            Organization.id.in_(ids)
+        )
+    )
+    return {row.id: (row.name, row.slug) for row in found}
+
+
+def id_of(text: str) -> uuid.UUID | None:
+    """The id that a form sends; None for anything else."""
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None
+
+
 def _found(place: Place, delivery_id: uuid.UUID) -> Delivery:
     if place.organization is None:
         return search.find_at_host(delivery_id) or abort(404)
     return search.find(place.organization, delivery_id) or abort(404)
 
 
-def _owners(deliveries: Sequence[Delivery]) -> dict[uuid.UUID | None, tuple[str, str]]:
-    """Name and slug of whose mail it is; the host's own is not among it."""
-    ids = {row.organization_id for row in deliveries if row.organization_id}
-    if not ids:
-        return {}
-    rows = db.session.execute(
-        select(Organization.id, Organization.name, Organization.slug).where(
-            Organization.id.in_(ids)
-        )
-    )
-    return {row.id: (row.name, row.slug) for row in rows}
+def _address_state(place: Place, delivery: Delivery, slug: str | None) -> AddressState | None:
+    entry = suppressions.of_delivery(delivery)
+    stopped = suppressions.was_stopped(delivery)
+    if entry is None and not stopped:
+        return None
+    may_lift = entry is not None and place.may_decide(entry)
+    return AddressState(stopped, entry, _list_url(place, delivery, slug), may_lift)
+
+
+def _list_url(place: Place, delivery: Delivery, slug: str | None) -> str:
+    """The list that the address is of, narrowed to it: an organization's stands in that one."""
+    if place.is_host and slug is not None:
+        page = "organization.records_suppressions"
+        return url_for(page, organization=slug, q=delivery.recipient)
+    return place.url("records_suppressions", q=delivery.recipient)

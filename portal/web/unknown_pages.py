@@ -52,14 +52,7 @@ def decided(place: Place, act: Act) -> ResponseReturnValue:
 
 def _asked() -> list[uuid.UUID]:
     given = request.form.getlist("one") or request.form.getlist("delivery")
-    return [found for text in given if (found := _id(text)) is not None]
-
-
-def _id(text: str) -> uuid.UUID | None:
-    try:
-        return uuid.UUID(text)
-    except ValueError:
-        return None
+    return [found for text in given if (found := records_pages.id_of(text)) is not None]
 
 
 def _target(place: Place, ids: list[uuid.UUID]) -> str:

@@ -121,6 +121,12 @@ CATEGORIES: Mapping[str, str] = {
     "mail": _l("About mail itself"),
 }
 
+ADDRESS_FAULTS: Mapping[str, str] = {
+    "no_such_mailbox": _l("The mailbox does not exist"),
+    "mailbox_disabled": _l("The mailbox is disabled"),
+    "no_such_domain": _l("The domain takes no mail"),
+}
+
 REASONS: Mapping[str, str] = {
     # Held: nothing is lost, mail waits for somebody to act.
     "not_configured": _l("No default sender is set"),

@@ -1,5 +1,9 @@
+import re
+from pathlib import Path
+
 import pytest
 
+from portal.address_spelling import with_port
 from portal.destinations import AllowedDestinations, Forbidden, OrganizationGuard
 from tests.portal.resolvers import PUBLIC, PUBLIC_6, answering, failing
 
@@ -287,3 +291,24 @@ def test_an_international_name_is_looked_up_by_its_a_labels() -> None:
 
 def test_there_are_enough_spellings_in_the_table() -> None:
     assert len(set(INSIDE_IPV4 + INSIDE_IPV6 + ODD_SPELLINGS)) >= 120
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"),
+    [
+        ("smtp.acme.test", "smtp.acme.test:25"),
+        ("192.0.2.1", "192.0.2.1:25"),
+        ("::1", "[::1]:25"),
+        ("2001:db8::1", "[2001:db8::1]:25"),
+    ],
+)
+def test_an_ipv6_address_stands_in_brackets_before_its_port(host: str, shown: str) -> None:
+    assert with_port(host, 25) == shown
+
+
+def test_no_server_is_shown_beside_its_port_but_with_brackets() -> None:
+    root = Path(__file__).parents[2]
+    pasted = re.compile(r"(?<!bracketed_)(?:server|host) ?\}+:\{|server=\w+\.server, port=")
+    found = [*root.glob("portal/**/*.py"), *root.glob("templates/**/*")]
+    sources = [path for path in found if path.is_file()]
+    assert [str(path) for path in sources if pasted.search(path.read_text("utf-8"))] == []

@@ -30,12 +30,15 @@ from portal.settings.scope import HOST, Scope
 from tests.browser import Browser
 from tests.cast import Cast, Person, Tenant, assemble
 from tests.images import LOGO
+from tests.portal.records.records import listed
 
 ABSENT_SLUG = "nowhere"
 ABSENT_ID = uuid.UUID("01900000-0000-7000-8000-000000000000")
 ABSENT_NAME = "no-such-thing"
 ABSENT_TOKEN = "no-such-token-" + "0" * 20
 EVERY_SCOPE = ("send", "read", "configure")
+# On every suppression list, and nobody else's.
+_GONE = "gone@gatepost.test"
 
 
 class Who(StrEnum):
@@ -148,6 +151,7 @@ def _at_host(app: Flask) -> dict[str, str]:
         "invitation": invited.token,
         "recovery": outbox.secrets_of(mailed.id)["recovery_url"].split("/")[-1],
         "delivery_id": str(_test_mail().id),
+        "suppression_id": str(listed(HOST, _GONE).id),
     }
 
 
@@ -203,6 +207,7 @@ def _in_organization(tenant: Tenant, *, approver: Person) -> dict[str, str]:
         "alert_id": str(raised.alert.id),
         "approval_id": str(asked.approval.id),
         "delivery_id": str(raised.deliveries[0].id),
+        "suppression_id": str(listed(Scope.of(organization), _GONE).id),
         "notification_id": str(raised.alert.notification_id),
         "session_id": str(_other_session(guest).id),
         "invitation": invited.token,

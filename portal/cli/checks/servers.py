@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import select
 
+from portal.address_spelling import with_port
 from portal.cli.checks.findings import Finding, fault, fine, warning
 from portal.delivery import guards
 from portal.destinations import Forbidden, Guard, NameNotFound
@@ -78,7 +79,7 @@ def _fault_of(server: _Server) -> str:
 
 
 def _finding(server: _Server, why: str) -> Finding:
-    place = f"{server.host}:{server.port}"
+    place = with_port(server.host, server.port)
     owner = server.organization or "the host"
     if not why:
         return fine("mail servers", f"{place} answers (sender {server.sender} of {owner}).")

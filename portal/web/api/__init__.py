@@ -11,6 +11,7 @@ from portal.web.api import (
     organizations,
     sender_tests,
     senders,
+    suppressions,
 )
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "organizations",
     "sender_tests",
     "senders",
+    "suppressions",
 ]

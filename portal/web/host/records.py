@@ -6,7 +6,7 @@ from flask.typing import ResponseReturnValue
 
 from portal.identity.policy import Permission
 from portal.records.unknown import Act
-from portal.web import records_pages, unknown_pages
+from portal.web import records_pages, suppression_pages, unknown_pages
 from portal.web.blueprints import host as blueprint
 from portal.web.guard import requires
 from portal.web.records_pages import Place
@@ -48,3 +48,15 @@ def records_unknown_confirm() -> ResponseReturnValue:
 @requires(Permission.HOST_RECORDS_CHANGE)
 def records_unknown_send() -> ResponseReturnValue:
     return unknown_pages.decided(_HOST, Act.SEND)
+
+
+@blueprint.get("/records/suppressions")
+@requires(Permission.HOST_RECORDS_READ)
+def records_suppressions() -> ResponseReturnValue:
+    return suppression_pages.listed(_HOST)
+
+
+@blueprint.post("/records/suppressions/lift")
+@requires(Permission.HOST_RECORDS_CHANGE)
+def records_suppressions_lift() -> ResponseReturnValue:
+    return suppression_pages.lifted(_HOST)

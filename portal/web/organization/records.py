@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from portal.identity.models import Organization
 from portal.identity.policy import Permission
 from portal.records.unknown import Act
-from portal.web import records_pages, unknown_pages
+from portal.web import records_pages, suppression_pages, unknown_pages
 from portal.web.blueprints import organization as blueprint
 from portal.web.guard import requires
 from portal.web.records_pages import Place
@@ -47,3 +47,15 @@ def records_unknown_confirm(organization: Organization) -> ResponseReturnValue:
 @requires(Permission.RECORDS_CHANGE)
 def records_unknown_send(organization: Organization) -> ResponseReturnValue:
     return unknown_pages.decided(Place(organization), Act.SEND)
+
+
+@blueprint.get("/records/suppressions")
+@requires(Permission.RECORDS_READ)
+def records_suppressions(organization: Organization) -> ResponseReturnValue:
+    return suppression_pages.listed(Place(organization))
+
+
+@blueprint.post("/records/suppressions/lift")
+@requires(Permission.RECORDS_CHANGE)
+def records_suppressions_lift(organization: Organization) -> ResponseReturnValue:
+    return suppression_pages.lifted(Place(organization))

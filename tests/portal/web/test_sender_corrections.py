@@ -29,6 +29,8 @@ def test_a_server_that_is_put_right_is_said(
     assert ("The SMTP server was stored as" in page.text) == (says is not None)
     assert (says or "") in page.text
     assert stored in page.text
+    if ":" in stored:
+        assert f"[{stored}]:" in visit.open("/organizations/globex/senders").text
 
 
 def test_a_port_that_follows_the_encryption_is_said(app: Flask, visit: Browser, cast: Cast) -> None:
