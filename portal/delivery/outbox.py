@@ -125,7 +125,7 @@ def secrets_of(delivery_id: uuid.UUID) -> dict[str, str]:
     row = db.session.get(DeliverySecret, delivery_id)
     if row is None:
         return {}
-    opened = keys.vault().open(row.sealed, context=_context(row.id))
+    opened = keys.vault().open(row.sealed, context=_context(delivery_id))
     values: dict[str, str] = json.loads(opened)
     return values
 
