@@ -13,11 +13,23 @@ rows. So each end gives the other up after seconds, and a transaction in which n
 
 import enum
 import sqlite3
+import time
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from sqlalchemy import JSON, CursorResult, DateTime, Dialect, Engine, Enum, Result, event, make_url
+from sqlalchemy import (
+    JSON,
+    Connection,
+    CursorResult,
+    DateTime,
+    Dialect,
+    Engine,
+    Enum,
+    Result,
+    event,
+    make_url,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -25,6 +37,10 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import TypeDecorator
 
 LOCK_TIMEOUT = "5s"
+_WAIT_FOR_LOCK = "PRAGMA busy_timeout = 5000"
+# In seconds; together as long as LOCK_TIMEOUT, or as long as it takes to look so often.
+_LOOK_AGAIN = 0.0005
+_LOOKS_FOR_LOCK = 8000
 # By libpq, over TCP only. Seconds, `tcp_user_timeout` milliseconds.
 _CLIENT = {
     "connect_timeout": 5,
@@ -134,13 +150,35 @@ def _configure_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntr
         "journal_mode = WAL",
         "synchronous = FULL",
         "foreign_keys = ON",
-        "busy_timeout = 5000",
     ):
         connection.execute(f"PRAGMA {pragma}")
+    connection.execute(_WAIT_FOR_LOCK)
 
 
-def _begin_sqlite(connection: Any) -> None:
-    connection.exec_driver_sql("BEGIN DEFERRED" if _reads_only.get() else "BEGIN IMMEDIATE")
+def _begin_sqlite(connection: Connection) -> None:
+    if _reads_only.get():
+        connection.exec_driver_sql("BEGIN DEFERRED")
+    elif not _began(cast(sqlite3.Connection, connection.connection.driver_connection)):
+        # Its last try, which says what is wrong.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _began(connection: sqlite3.Connection) -> bool:
+    """Wait for the one write lock in short sleeps. SQLite's own grow up to a tenth of a second:
+    whoever writes often then shuts out all the others."""
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        for _ in range(_LOOKS_FOR_LOCK):
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                return True
+            except sqlite3.OperationalError as problem:
+                if problem.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                    break
+                time.sleep(_LOOK_AGAIN)
+    finally:
+        connection.execute(_WAIT_FOR_LOCK)
+    return False
 
 
 def _configure_postgresql(connection: Any, _entry: ConnectionPoolEntry) -> None:
