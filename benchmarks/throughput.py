@@ -211,7 +211,7 @@ def size_of_a_mail(app: Flask) -> int:
         assert isinstance(written, bytes)
         db.session.rollback()
         claims.release([claimed])
-        db.session.remove()
+        _cancel_what_waits()
         return len(written)
 
 
@@ -233,14 +233,18 @@ def take_in(app: Flask, mails: int) -> float:
         start = time.monotonic()
         _enqueue(mails)
         took = time.monotonic() - start
-        db.session.execute(
-            update(Delivery)
-            .where(Delivery.state == State.QUEUED)
-            .values(state=State.CANCELLED, next_attempt_at=None)
-        )
-        db.session.commit()
-        db.session.remove()
+        _cancel_what_waits()
     return mails / took
+
+
+def _cancel_what_waits() -> None:
+    db.session.execute(
+        update(Delivery)
+        .where(Delivery.state == State.QUEUED)
+        .values(state=State.CANCELLED, next_attempt_at=None)
+    )
+    db.session.commit()
+    db.session.remove()
 
 
 def workers(app: Flask, settings: dict[str, str], mails: int, number: int) -> float:
