@@ -58,7 +58,7 @@ def main() -> None:
         far_away(sink.port, chosen.round_trip) as port,
     ):
         _say_how_far(port, chosen.round_trip)
-        app = installation(settings, port, _CONNECTIONS)
+        app = installation(settings, port, connections=_CONNECTIONS)
         content = _content(size_of_a_mail(app))
         ways = {
             _GATEPOST: functools.partial(workers, app, settings, chosen.mails, 1),
