@@ -2,4 +2,4 @@
 
 from portal.cli import application
 
-app = application.existing()
+app = application.serving()

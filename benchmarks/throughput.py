@@ -170,8 +170,9 @@ def verdict(met: bool) -> str:
     return "goal met" if met else "GOAL NOT MET"
 
 
-def installation(settings: dict[str, str], port: int, connections: int = _OURS) -> Flask:
-    """With one organization, Globex, whose sender allows so many connections to that port."""
+def installation(settings: dict[str, str], port: int, **sender: object) -> Flask:
+    """With one organization, Globex, whose sender points to that port. `sender`: values of it that
+    are not those of a relay without TLS and login, with 32 connections."""
     app = create_app(Config.from_environment(settings))
     with app.app_context():
         flask_migrate.upgrade()
@@ -188,7 +189,8 @@ def installation(settings: dict[str, str], port: int, connections: int = _OURS) 
             "port": port,
             "encryption": "none",
             "authentication": "none",
-            "connections": connections,
+            "connections": _OURS,
+            **sender,
         }
         senders.save(scope, "main", values, secret=senders.Keep(), actor=OPERATOR, activate=True)
         changes.save_allowed_destinations([f"127.0.0.1:{port}"], actor=OPERATOR)
@@ -202,7 +204,7 @@ def installation(settings: dict[str, str], port: int, connections: int = _OURS) 
 def size_of_a_mail(app: Flask) -> int:
     """In bytes, so that the C client sends as much."""
     with app.app_context():
-        _enqueue(1)
+        enqueue(1)
         (claimed,) = claims.claim("benchmark", limit=1)
         beginning = Beginning([claimed], Ways())
         begun = beginning.begin(claimed)
@@ -211,11 +213,12 @@ def size_of_a_mail(app: Flask) -> int:
         assert isinstance(written, bytes)
         db.session.rollback()
         claims.release([claimed])
-        db.session.remove()
+        _cancel_what_waits()
         return len(written)
 
 
-def _enqueue(mails: int) -> None:
+def enqueue(mails: int) -> None:
+    """One alert for so many; commits. Expects an application context."""
     organization = db.session.scalars(select(Organization).filter_by(slug=_SLUG)).one()
     outbox.enqueue(
         organization,
@@ -231,30 +234,30 @@ def take_in(app: Flask, mails: int) -> float:
     """Mails a second that one call accepts durably; they are dropped from the queue again."""
     with app.app_context():
         start = time.monotonic()
-        _enqueue(mails)
+        enqueue(mails)
         took = time.monotonic() - start
-        db.session.execute(
-            update(Delivery)
-            .where(Delivery.state == State.QUEUED)
-            .values(state=State.CANCELLED, next_attempt_at=None)
-        )
-        db.session.commit()
-        db.session.remove()
+        _cancel_what_waits()
     return mails / took
+
+
+def _cancel_what_waits() -> None:
+    db.session.execute(
+        update(Delivery)
+        .where(Delivery.state == State.QUEUED)
+        .values(state=State.CANCELLED, next_attempt_at=None)
+    )
+    db.session.commit()
+    db.session.remove()
 
 
 def workers(app: Flask, settings: dict[str, str], mails: int, number: int) -> float:
     """Mails a second from the first acceptance to the last: without the start of the processes."""
     with app.app_context():
         before = _count(Delivery.state == State.ACCEPTED)
-        _enqueue(mails)
+        enqueue(mails)
         waiting = _count(Delivery.state.in_(_UNFINISHED))
         db.engine.dispose()
-    context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_work, args=(settings,)) for _ in range(number)]
-    for process in processes:
-        process.start()
-    with app.app_context():
+    with working(settings, number), app.app_context():
         reading_only(True)
         # What is left is counted, not what is done: that costs nothing beside a million records.
         while (left := _count(Delivery.state.in_(_UNFINISHED))) == waiting:
@@ -266,11 +269,23 @@ def workers(app: Flask, settings: dict[str, str], mails: int, number: int) -> fl
         accepted = _count(Delivery.state == State.ACCEPTED) - before
         db.session.remove()
         reading_only(False)
-    for process in processes:
-        process.terminate()
-        process.join()
     assert accepted == waiting, f"{accepted} of {waiting} mails are accepted on the records"
     return left / took
+
+
+@contextmanager
+def working(settings: dict[str, str], number: int) -> Iterator[None]:
+    """So many workers in processes of their own, which may still be starting."""
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_work, args=(settings,)) for _ in range(number)]
+    for process in processes:
+        process.start()
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.terminate()
+            process.join()
 
 
 def _count(condition: ColumnElement[bool]) -> int:

@@ -1,4 +1,5 @@
-"""What every application compiles for itself, compiled once in a process: its routes and templates.
+"""What every application compiles for itself, compiled once in a process: its routes, its templates
+and its SQL.
 
 A test makes an application of its own: without this, most of its time would go to compiling what
 was compiled for the test before.
@@ -11,6 +12,8 @@ from typing import Any
 import pytest
 from flask import Flask
 from jinja2.bccache import Bucket, BytecodeCache
+from sqlalchemy import Engine, event
+from sqlalchemy.engine.default import DefaultDialect
 from werkzeug.routing import Rule
 
 
@@ -18,6 +21,7 @@ def once(patch: pytest.MonkeyPatch) -> None:
     """Every application that is made from now on takes what one before it compiled."""
     patch.setattr(Flask, "jinja_options", {**Flask.jinja_options, "bytecode_cache": _Templates()})
     patch.setattr(Rule, "_compile_builder", _each_once(Rule._compile_builder))
+    patch.setattr(DefaultDialect, "engine_created", classmethod(_Statements()))
 
 
 class _Templates(BytecodeCache):
@@ -47,3 +51,19 @@ def _each_once(compile_builder: Callable[..., Any]) -> Callable[..., Any]:
         return known[key]
 
     return known_or_compiled
+
+
+class _Statements:
+    """Compiled SQL is kept by dialect: the first engine that connected lends its own, which knows
+    by then whom it speaks to."""
+
+    def __init__(self) -> None:
+        self._first: dict[str, Engine] = {}
+
+    def __call__(self, _dialect: type[DefaultDialect], engine: Engine) -> None:
+        name = engine.dialect.name
+        if first := self._first.get(name):
+            engine.dialect = engine.pool._dialect = first.dialect
+            engine._compiled_cache = first._compiled_cache
+        else:
+            event.listen(engine, "connect", lambda *_: self._first.setdefault(name, engine))

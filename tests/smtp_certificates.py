@@ -67,7 +67,7 @@ def unknown_authority() -> Certificate:
 @cache
 def self_signed() -> Certificate:
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "smtp.acme.test")])
+    name = _common_name("smtp.acme.test")
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -79,13 +79,49 @@ def self_signed() -> Certificate:
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(n) for n in NAMES]), False)
         .sign(key, hashes.SHA256())
     )
-    private = key.private_bytes(
+    return Certificate(_private(key) + _public(certificate), authority_pem())
+
+
+@cache
+def expired_authority() -> Certificate:
+    """Good in itself, by an authority (`ca`) that is out of date."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), _common_name("Old CA")
+    begin = x509.CertificateBuilder().issuer_name(name).not_valid_before(NOW - timedelta(days=90))
+    over = NOW - timedelta(days=3)
+    ca = (
+        begin.subject_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_after(over)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    own = ec.generate_private_key(ec.SECP256R1())
+    leaf = (
+        begin.subject_name(_common_name("smtp.acme.test"))
+        .public_key(own.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_after(NOW + timedelta(days=30))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(n) for n in NAMES]), False)
+        .sign(key, hashes.SHA256())
+    )
+    return Certificate(_private(own) + _public(leaf), _public(ca).decode())
+
+
+def _common_name(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+
+def _private(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    public = certificate.public_bytes(serialization.Encoding.PEM)
-    return Certificate(private + public, authority_pem())
+
+
+def _public(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.PEM)
 
 
 def _issued(by: trustme.CA, *names: str, not_after: datetime | None = None) -> Certificate:

@@ -1,5 +1,10 @@
-"""The application as a command needs it: tables in place, keys at hand."""
+"""The application as a command needs it: tables in place, keys at hand.
 
+Tables of a newer version serve as well. A role that meets older ones waits for their upgrade; a
+command refuses, because a backup belongs before an upgrade.
+"""
+
+import threading
 from collections.abc import Callable
 
 import click
@@ -7,16 +12,21 @@ from flask import Flask
 
 from portal import keys
 from portal.cli import database, factory
+from portal.cli.failures import Failed
+from portal.clock import monotonic
 from portal.config import Config
+from portal.web import upgrading
 
 Tell = Callable[[str], None]
 
+_LOOK_EVERY = 2.0
+_SAY_EVERY = 60.0
+
 
 def prepared(tell: Tell = click.echo) -> Flask:
-    """An application whose tables are those of this version, made where the database is empty.
+    """An application whose tables are made where the database is empty.
 
-    An older database is left alone, because a backup belongs before an upgrade. Raises
-    ConfigError and Failed.
+    An older database is left alone. Raises ConfigError and Failed.
     """
     app = factory.make()
     if database.revisions(app).found is None:
@@ -27,7 +37,8 @@ def prepared(tell: Tell = click.echo) -> Flask:
 def upgraded(config: Config, tell: Tell = click.echo) -> Flask:
     """An application whose tables were brought to this version. Raises ConfigError and Failed."""
     app = factory.make(config)
-    database.migrate(app)
+    if not database.revisions(app).is_newer:
+        database.migrate(app)
     return _opened(app, tell)
 
 
@@ -36,8 +47,57 @@ def existing(tell: Tell = click.echo) -> Flask:
     return _opened(factory.make(), tell)
 
 
+def working(tell: Tell = click.echo) -> Flask:
+    """As `existing`, but waits while the tables are older. Raises ConfigError and Failed."""
+    app = factory.make()
+    _until_upgraded(app, tell)
+    return _opened(app, tell)
+
+
+def serving(tell: Tell = click.echo) -> Flask:
+    """As `existing`, but while the tables are older it answers that they are. Raises ConfigError
+    and Failed."""
+    app = factory.make()
+    state = database.revisions(app)
+    if not state.is_older:
+        return _opened(app, tell)
+    tell(_waiting(state))
+    upgrading.hold_back(app, lambda: _is_upgraded(app))
+    return _with_keys(app, tell)
+
+
+def _until_upgraded(app: Flask, tell: Tell) -> None:
+    said = None
+    while (state := database.revisions(app)).is_older:
+        if said is None or monotonic() - said > _SAY_EVERY:
+            tell(_waiting(state))
+            said = monotonic()
+        threading.Event().wait(_LOOK_EVERY)
+    if said is not None:
+        tell("The database was upgraded.")
+
+
+def _is_upgraded(app: Flask) -> bool:
+    try:
+        return not database.revisions(app).is_older
+    except Failed:
+        return False
+
+
+def _waiting(state: database.Revisions) -> str:
+    return f"{state}. Waiting until somebody has run: portal db upgrade"
+
+
 def _opened(app: Flask, tell: Tell) -> Flask:
-    database.require_current(app)
+    state = database.revisions(app)
+    if state.is_newer:
+        tell(f"{state}. This version goes on.")
+    else:
+        database.require_current(app)
+    return _with_keys(app, tell)
+
+
+def _with_keys(app: Flask, tell: Tell) -> Flask:
     for path in keys.ensure(app):
         tell(f"Made {path}. Keep a copy with your backups, apart from the database.")
     return app

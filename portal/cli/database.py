@@ -1,5 +1,7 @@
 """`portal db`: bring the database's tables to this version, and say where they stand."""
 
+from dataclasses import dataclass
+
 import click
 from alembic.config import Config as AlembicConfig
 from alembic.migration import MigrationContext
@@ -39,19 +41,37 @@ def check_command() -> None:
     click.echo("The database is up to date.")
 
 
+@dataclass(frozen=True)
 class Revisions:
-    """The revision that the database has (None: no tables) and the one that this version wants."""
+    """The revision that the database has (None: no tables) and the one that this version wants.
 
-    def __init__(self, found: str | None, wanted: str | None) -> None:
-        self.found = found
-        self.wanted = wanted
+    `is_newer`: a later version has upgraded it. It left what this one uses, as versions that follow
+    each other do, so this one goes on.
+    """
+
+    found: str | None
+    wanted: str | None
+    is_newer: bool = False
+
+    @property
+    def is_older(self) -> bool:
+        """There are tables, and `portal db upgrade` has to be run."""
+        return self.found not in (None, self.wanted) and not self.is_newer
+
+    def __str__(self) -> str:
+        """What is found, and that it is not what this version was made for."""
+        if self.is_newer:
+            return f"The database is at {self.found}, newer than this version's {self.wanted}"
+        return f"The database is at {self.found}, this version needs {self.wanted}"
 
 
 def migrate(app: Flask, revision: str = "head") -> None:
     """Bring the tables to a revision, by default this version's.
 
-    Raises Failed when the database cannot be reached.
+    Raises Failed when the database cannot be reached, or a newer version has upgraded it.
     """
+    if (state := revisions(app)).is_newer:
+        raise Failed(f"{state}. Only the newer version can upgrade it.")
     try:
         with app.app_context():
             upgrade(revision=revision)
@@ -65,10 +85,14 @@ def revisions(app: Flask) -> Revisions:
     try:
         with app.app_context(), db.engine.connect() as connection:
             found = MigrationContext.configure(connection).get_current_revision()
-            wanted = _scripts().get_current_head()
+            scripts = _scripts()
+            wanted = scripts.get_current_head()
+            known = {script.revision for script in scripts.walk_revisions()}
     except DBAPIError as problem:
         raise unreachable(app, problem) from None
-    return Revisions(found, wanted)
+    # Revisions are numbered, so those that come later sort behind.
+    is_newer = found is not None and found not in known and found > (wanted or "")
+    return Revisions(found, wanted, is_newer)
 
 
 def knows(app: Flask, revision: str) -> bool:
@@ -82,11 +106,10 @@ def require_current(app: Flask) -> None:
     state = revisions(app)
     if state.found is None:
         raise ConfigError("The database is empty. Run: portal db upgrade")
-    if state.found != state.wanted:
-        raise ConfigError(
-            f"The database is at {state.found}, this version needs {state.wanted}. "
-            "Make a backup, then run: portal db upgrade"
-        )
+    if state.is_newer:
+        raise ConfigError(f"{state}. This version goes on; install the newer one.")
+    if state.is_older:
+        raise ConfigError(f"{state}. Make a backup, then run: portal db upgrade")
 
 
 def unreachable(app: Flask, problem: DBAPIError) -> Failed:

@@ -15,7 +15,7 @@ _GRACE_SECONDS = 10
 @click.command()
 def jobs() -> None:
     """Run background and periodic jobs."""
-    app = application.existing()
+    app = application.working()
     config: Config = app.extensions["config"]
     huey = background.make_huey(config, str(app.secret_key))
     background.register(huey, app)

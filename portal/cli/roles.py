@@ -12,7 +12,7 @@ from portal.demo import catcher as mail_catcher
 @click.command()
 def worker() -> None:
     """Deliver mail."""
-    delivery_worker.run(application.existing())
+    delivery_worker.run(application.working())
 
 
 @click.command(hidden=True)

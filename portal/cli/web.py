@@ -27,7 +27,7 @@ _GRACE_SECONDS = 10
 @click.option("--fd", type=int, hidden=True, help="A bound socket that was handed down.")
 def web(host: str | None, port: int | None, fd: int | None) -> None:
     """Serve pages and the API."""
-    app = application.existing()
+    app = application.serving()
     if fd is None:
         config: Config = app.extensions["config"]
         wanted = listening.chosen(config.base_url, host=host, port=port)

@@ -5,7 +5,6 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, or_, select
 
-from portal.clock import utcnow
 from portal.delivery import aside, retry
 from portal.delivery.claims import SUSPECT
 from portal.delivery.lease_clock import lease_now
@@ -40,7 +39,7 @@ def _recover(condition: ColumnElement[bool]) -> int:
             select(Delivery).where(condition).limit(_PORTION).with_for_update(skip_locked=True)
         ).all()
         composing = _composing({delivery.lease_owner for delivery in found})
-        now = utcnow()
+        now = lease_now()
         for delivery in found:
             _recover_one(delivery, now, was_composed=str(delivery.id) in composing)
         db.session.commit()

@@ -33,6 +33,10 @@ _CHINESE: Mapping[Cause, tuple[str, str]] = MappingProxyType(
         Cause.TLS_UNTRUSTED: ("服务器的证书不受信任。", _TLS),
         Cause.TLS_WRONG_NAME: ("服务器的证书属于另一个名称。", _TLS),
         Cause.TLS_EXPIRED: ("服务器的证书不在有效期内。", "请联系服务器的管理员更新证书。"),
+        Cause.TLS_AUTHORITY_EXPIRED: (
+            "在发件账户中粘贴的 CA 证书已过期。",
+            "请向 CA 的管理员索取现行证书，并粘贴以替换旧证书。",
+        ),
         Cause.TLS_OLD_PROTOCOL: (
             "服务器只支持旧版 TLS。",
             "请联系服务器的管理员启用 TLS 1.2 或更高版本。",

@@ -107,6 +107,13 @@ def platform_name() -> str:
     return settings_of(HOST).display_name or PRODUCT
 
 
+def platform_names() -> set[str]:
+    """As whom the host's own mail goes."""
+    sender = default_sender(HOST)
+    version = version_of(sender, VersionState.ACTIVE) if sender else None
+    return {platform_name(), *((version.display_name,) if version else ())}
+
+
 def identity(organization: Organization | None) -> dict[str, Value]:
     """The identity fields that apply, each with its origin."""
     host = settings_of(HOST)

@@ -3,6 +3,7 @@ no test."""
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from portal.audit import log as audit
@@ -13,13 +14,22 @@ from portal.validation import FieldError, Invalid, email_address
 OWN_KEYS = ("priority", "kinds", "allowed_from")
 _MOST_ADDRESSES = 100
 KINDS = (*(category.value for category in Category), *BY_KEY)
+_SECURITY = (Category.SECURITY.value, *(key for key, kind in BY_KEY.items() if kind.is_security))
 
 
-def parse(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """The given ones of these keys, checked. Raises Invalid with every wrong one."""
+def kinds_of(*, at_host: bool) -> tuple[str, ...]:
+    """What a sender may carry first: security mail leaves by the host's senders whatever an
+    organization chose."""
+    return KINDS if at_host else tuple(kind for kind in KINDS if kind not in _SECURITY)
+
+
+def parse(raw: Mapping[str, Any], *, at_host: bool) -> dict[str, Any]:
+    """The given ones of these keys, checked; `at_host`: the sender belongs to the host. Raises
+    Invalid with every wrong one."""
     values: dict[str, Any] = {}
     errors: list[FieldError] = []
-    checks = {"priority": _priority, "kinds": _kinds, "allowed_from": _addresses}
+    kinds = partial(_kinds, known=kinds_of(at_host=at_host))
+    checks = {"priority": _priority, "kinds": kinds, "allowed_from": _addresses}
     for key, check in checks.items():
         if raw.get(key) in (None, ""):
             continue
@@ -60,15 +70,17 @@ def _priority(key: str, raw: Any) -> int:
     return int(text)
 
 
-def _kinds(key: str, raw: Any) -> list[str]:
+def _kinds(key: str, raw: Any, *, known: tuple[str, ...]) -> list[str]:
     """Without doubles, in the order of the registry, so that one choice has one spelling."""
     if not isinstance(raw, list | tuple):
         raise Invalid.field(key, "Give a list of kinds, for example alert or approval.requested.")
-    unknown = next((entry for entry in raw if entry not in KINDS), None)
-    if unknown is not None:
-        known = ", ".join(KINDS)
-        raise Invalid.field(key, f"There is no kind {str(unknown)[:100]!r}. Known: {known}.")
-    return [known for known in KINDS if known in raw]
+    wrong = next((entry for entry in raw if entry not in known), None)
+    if wrong is not None:
+        why = f"There is no kind {str(wrong)[:100]!r}."
+        if wrong in _SECURITY:
+            why = f"Leave out {wrong}: security mail always goes by the platform's sender."
+        raise Invalid.field(key, f"{why} Known: {', '.join(known)}.")
+    return [kind for kind in known if kind in raw]
 
 
 def _addresses(key: str, raw: Any) -> list[str]:

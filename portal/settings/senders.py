@@ -202,11 +202,11 @@ def _checked(
     errors: list[FieldError] = []
     own: dict[str, Any] = {}
     try:
-        _name(name)
+        _name(name, sender)
     except Invalid as refused:
         errors += refused.errors
     try:
-        own = own_fields.parse(raw)
+        own = own_fields.parse(raw, at_host=scope.is_host)
     except Invalid as refused:
         errors += refused.errors
     try:
@@ -228,7 +228,7 @@ def _lock(sender: Sender, revision: int | None) -> None:
 
 def _new_sender(scope: Scope, name: str, sender_id: uuid.UUID) -> Sender:
     sender = Sender(id=sender_id, organization_id=scope.organization_id, scope=scope.key)
-    sender.name, sender.revision = _name(name), 0
+    sender.name, sender.revision = _name(name, None), 0
     try:
         with db.session.begin_nested():
             db.session.add(sender)
@@ -241,15 +241,21 @@ def _new_sender(scope: Scope, name: str, sender_id: uuid.UUID) -> Sender:
     return sender
 
 
-def _name(name: str) -> str:
+def _name(name: str, sender: Sender | None) -> str:
+    """It stands in URLs and in names of files; one that a sender has already is kept."""
     text = one_line("name", name, longest=100)
+    if sender is not None and text == sender.name:
+        return text
     if not text or "/" in text:
         raise Invalid.field("name", "Name this sender, for example main, without a slash.")
+    if not any(character.isalnum() for character in text):
+        message = "Name this sender with a letter or a digit at least, for example main."
+        raise Invalid.field("name", message)
     return text
 
 
 def _rename(scope: Scope, sender: Sender, name: str) -> bool:
-    wanted = _name(name)
+    wanted = _name(name, sender)
     if wanted == sender.name:
         return False
     if find(scope, wanted) is not None:

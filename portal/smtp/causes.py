@@ -16,6 +16,7 @@ class Cause(StrEnum):
     TLS_UNTRUSTED = "tls_untrusted"
     TLS_WRONG_NAME = "tls_wrong_name"
     TLS_EXPIRED = "tls_expired"
+    TLS_AUTHORITY_EXPIRED = "tls_authority_expired"
     TLS_OLD_PROTOCOL = "tls_old_protocol"
     TLS_FAILED = "tls_failed"
     NO_GREETING = "no_greeting"

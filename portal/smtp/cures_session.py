@@ -100,6 +100,14 @@ RULES = (
         causes=frozenset({Cause.TLS_EXPIRED}),
     ),
     Rule(
+        _("The CA certificate that was pasted here is out of date."),
+        _(
+            "Get the present certificate of your CA from its administrator, and paste it in place "
+            "of this one."
+        ),
+        causes=frozenset({Cause.TLS_AUTHORITY_EXPIRED}),
+    ),
+    Rule(
         _("The server only speaks old TLS."),
         _("Ask the administrator of the mail server to upgrade it to TLS 1.2 or newer."),
         causes=frozenset({Cause.TLS_OLD_PROTOCOL}),

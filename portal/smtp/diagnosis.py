@@ -84,6 +84,7 @@ _BY_CAUSE: dict[Cause, FailureClass] = {
     Cause.TLS_UNTRUSTED: _ROUTE,
     Cause.TLS_WRONG_NAME: _ROUTE,
     Cause.TLS_EXPIRED: _ROUTE,
+    Cause.TLS_AUTHORITY_EXPIRED: _ROUTE,
     Cause.TLS_OLD_PROTOCOL: _ROUTE,
     Cause.TLS_FAILED: _ROUTE,
     Cause.NO_GREETING: _ROUTE,

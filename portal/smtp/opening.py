@@ -21,6 +21,7 @@ from portal.smtp.trust import (
     cause_of_tls,
     context_for,
     describe,
+    ended,
     tls_of,
 )
 from portal.smtp.values import (
@@ -170,12 +171,21 @@ class Opening:
         detail = problem.reason if isinstance(problem, ssl.SSLError) else None
         if isinstance(problem, ssl.SSLCertVerificationError):
             detail = problem.verify_message.rstrip(".")
-        if cause in _BAD_CERTIFICATE and (shown := self._certificate(ip)):
-            detail = f"{detail}; {shown}"
-        return Failure(Phase.TLS, cause, ip=ip, detail=detail)
+        refused = self._certificate(ip) if cause in _BAD_CERTIFICATE else None
+        shown = describe(refused) if refused else None
+        if cause is Cause.TLS_EXPIRED and (over := self._ended_authority(refused)):
+            cause, shown = Cause.TLS_AUTHORITY_EXPIRED, over
+        return Failure(Phase.TLS, cause, ip=ip, detail=f"{detail}; {shown}" if shown else detail)
 
-    def _certificate(self, ip: str) -> str | None:
-        """The refused certificate, in a line, from a second connection without verification.
+    def _ended_authority(self, refused: Tls | None) -> str | None:
+        """The pasted certificate that is over, where that is why: the server's own is not."""
+        now = clock.utcnow()
+        if refused is None or (refused.not_after and refused.not_after <= now):
+            return None
+        return next(iter(ended(self._bundle.ca or "", now)), None)
+
+    def _certificate(self, ip: str) -> Tls | None:
+        """The refused certificate, from a second connection without verification.
 
         A refused handshake keeps none. Nothing but EHLO and STARTTLS is said there.
         """
@@ -191,7 +201,7 @@ class Opening:
             return None
         finally:
             transport.close()
-        return describe(opened.tls) if opened.tls else None
+        return opened.tls
 
 
 def _host(bundle: Bundle) -> str:

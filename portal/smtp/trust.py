@@ -103,6 +103,15 @@ def cause_of_tls(problem: OSError) -> Cause:
     return Cause.TLS_FAILED
 
 
+def ended(authorities: str, at: datetime) -> list[str]:
+    """Those of the pasted certificates (PEM) that were over by then, each in a line."""
+    try:
+        found = x509.load_pem_x509_certificates(authorities.encode("ascii", "ignore"))
+    except ValueError:
+        return []
+    return [_ended(one) for one in found if one.not_valid_after_utc <= at]
+
+
 def describe(tls: Tls) -> str:
     """A certificate in a line: subject, names, end and issuer."""
     parts = [f"certificate for {tls.subject or 'no name'}"]
@@ -112,7 +121,15 @@ def describe(tls: Tls) -> str:
         parts.append(f"valid until {tls.not_after:%Y-%m-%d}")
     if tls.issuer:
         parts.append(f"issued by {tls.issuer}")
-    line = "; ".join(parts)
+    return _clean("; ".join(parts))
+
+
+def _ended(authority: x509.Certificate) -> str:
+    name = _name(authority.subject) or "no name"
+    return _clean(f"CA certificate {name}; ended {authority.not_valid_after_utc:%Y-%m-%d}")
+
+
+def _clean(line: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in line)[:_LONGEST_LINE]
 
 

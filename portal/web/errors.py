@@ -79,6 +79,18 @@ def _pointer(field: str) -> str:
     return "/" + field.replace("~", "~0").replace("/", "~1").replace(".", "/")
 
 
+def awaiting_upgrade() -> Response:
+    """The tables are older than this version needs."""
+    context.do_without_database()
+    answer = _answer(
+        503,
+        _("The database must be upgraded first"),
+        _("Nothing was accepted. Whoever runs this portal upgrades it by: portal db upgrade"),
+    )
+    answer.headers["Retry-After"] = "5"
+    return answer
+
+
 def refused_host() -> Response:
     """A Host header that does not name this portal."""
     return problem(

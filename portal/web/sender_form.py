@@ -9,7 +9,7 @@ from portal import kinds
 from portal.delivery import sender_tests
 from portal.delivery.sender_tests import TooManyTests
 from portal.extensions import db
-from portal.settings import effective, providers, senders
+from portal.settings import effective, own_fields, providers, senders
 from portal.settings.forms import SenderForm, new_sender_data, sender_data
 from portal.settings.models import Sender, VersionState
 from portal.settings.providers import Provider
@@ -72,7 +72,7 @@ def _form(place: Place, sender: Sender | None) -> SenderForm:
     user = guard.principal().user
     to = user.email if user else ""
     if sender is None:
-        return _offer_kinds(SenderForm(data=new_sender_data(to)))
+        return _offer_kinds(SenderForm(data=new_sender_data(to)), place)
     values = effective.values_of(senders.shown_version(sender))
     data = sender_data(
         values,
@@ -83,13 +83,14 @@ def _form(place: Place, sender: Sender | None) -> SenderForm:
         revision=sender.revision,
         to=to,
     )
-    return _offer_kinds(SenderForm(data=data))
+    return _offer_kinds(SenderForm(data=data), place)
 
 
-def _offer_kinds(form: SenderForm) -> SenderForm:
+def _offer_kinds(form: SenderForm, place: Place) -> SenderForm:
     """By category: the whole of it, followed by its kinds."""
     choices: list[SelectChoice] = []
-    for category in kinds.Category:
+    known = own_fields.kinds_of(at_host=place.scope.is_host)
+    for category in (one for one in kinds.Category if one.value in known):
         group = words.carried(category.value)
         whole = _("All of “%(category)s”, kinds to come too", category=group)
         choices.append(SelectChoice(category.value, whole, {}, group))

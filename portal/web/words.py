@@ -173,6 +173,7 @@ REASONS: Mapping[str, str] = {
     "tls_untrusted": _l("The server’s certificate is not trusted here"),
     "tls_wrong_name": _l("The server’s certificate is for another name"),
     "tls_expired": _l("The server’s certificate is out of date"),
+    "tls_authority_expired": _l("The pasted CA certificate is out of date"),
     "tls_old_protocol": _l("The server speaks old TLS only"),
     "tls_failed": _l("No encrypted connection came about"),
     "no_greeting": _l("The server did not greet in time"),

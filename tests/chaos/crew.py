@@ -73,7 +73,7 @@ class Crew:
         return codes
 
     def _start(self) -> BaseProcess:
-        process = context.Process(target=_work, args=(self._settings,), daemon=True)
+        process = context.Process(target=work, args=(self._settings,), daemon=True)
         process.start()
         return process
 
@@ -87,9 +87,10 @@ def working(settings: Settings, number: int) -> Iterator[Crew]:
         crew.end()
 
 
-def _work(settings: Settings) -> None:
+def work(settings: Settings) -> None:
+    """What the process of a worker does until SIGTERM."""
     # PostgreSQL shows by this name whether a killed process still has a statement running.
-    os.environ["PGAPPNAME"] = _connections_of(os.getpid())
+    os.environ["PGAPPNAME"] = connections_of(os.getpid())
     worker.run(_application(settings))
 
 
@@ -102,7 +103,8 @@ def _application(settings: Settings) -> Flask:
             Event().wait(_START_AGAIN)
 
 
-def _connections_of(pid: int) -> str:
+def connections_of(pid: int) -> str:
+    """The name by which PostgreSQL knows the connections of that process."""
     return f"chaos-{pid}"
 
 
@@ -113,7 +115,7 @@ def _until_its_connections_are_gone(pid: int) -> None:
         return
     theirs = text("SELECT count(*) FROM pg_stat_activity WHERE application_name = :name")
     pause = Event()
-    while db.session.execute(theirs, {"name": _connections_of(pid)}).scalar():
+    while db.session.execute(theirs, {"name": connections_of(pid)}).scalar():
         db.session.rollback()
         pause.wait(0.01)
 

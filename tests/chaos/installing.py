@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,15 @@ class Installed:
     restart: Callable[[], None] | None
 
 
+@dataclass(frozen=True)
+class Reached:
+    """An installation whose PostgreSQL other machines reach by `remote_url`."""
+
+    app: Flask
+    folder: Path
+    remote_url: str
+
+
 @contextmanager
 def fresh(engine: EngineName) -> Iterator[Installed]:
     with tempfile.TemporaryDirectory() as name:
@@ -46,3 +55,27 @@ def fresh(engine: EngineName) -> Iterator[Installed]:
                 db.engine.dispose()
         finally:
             template.close()
+
+
+@contextmanager
+def fresh_on(
+    address: str, subnet: str, being_there: Callable[[], AbstractContextManager[None]]
+) -> Iterator[Reached]:
+    """On a PostgreSQL that answers the subnet at that address of another network; this process
+    reaches it by its socket."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        server = CrashingPostgres(migrate)
+        try:
+            with being_there():
+                server.listen_on(address, subnet)
+            database = server.copy(folder)
+            app = create_app(config_for(database, folder / "data"))
+            keys.ensure(app)
+            name_of_it = database.url.partition("?")[0].rpartition("/")[2]
+            yield Reached(app, folder, f"postgresql://postgres@{address}/{name_of_it}")
+            with app.app_context():
+                db.session.remove()
+                db.engine.dispose()
+        finally:
+            server.close()

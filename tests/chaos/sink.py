@@ -84,10 +84,15 @@ class Journal:
 
 
 @contextmanager
-def running(journal: Path, manners: Manners) -> Iterator[int]:
-    """A sink until the block ends; gives its port."""
+def running(
+    journal: Path, manners: Manners, *, port: int = 0, enter: Callable[[], None] | None = None
+) -> Iterator[int]:
+    """A sink until the block ends; gives its port, by default a free one. `enter` is called first
+    in its process: it may go to another network."""
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(journal, manners, theirs), daemon=True)
+    process = context.Process(
+        target=_serve, args=(journal, manners, port, enter, theirs), daemon=True
+    )
     process.start()
     try:
         yield ours.recv()
@@ -96,8 +101,16 @@ def running(journal: Path, manners: Manners) -> Iterator[int]:
         process.join()
 
 
-def _serve(journal: Path, manners: Manners, told: Connection) -> None:
-    asyncio.run(_Sink(journal, manners).run(told.send))
+def _serve(
+    journal: Path,
+    manners: Manners,
+    port: int,
+    enter: Callable[[], None] | None,
+    told: Connection,
+) -> None:
+    if enter is not None:
+        enter()
+    asyncio.run(_Sink(journal, manners).run(port, told.send))
 
 
 class _Sink:
@@ -106,8 +119,8 @@ class _Sink:
         self._manners = manners
         self._count = 0
 
-    async def run(self, tell: Callable[[int], None]) -> None:
-        server = await asyncio.start_server(self._talk, "127.0.0.1", 0, backlog=512)
+    async def run(self, port: int, tell: Callable[[int], None]) -> None:
+        server = await asyncio.start_server(self._talk, "127.0.0.1", port, backlog=512)
         tell(server.sockets[0].getsockname()[1])
         await server.serve_forever()
 

@@ -16,7 +16,7 @@ from portal.extensions import db
 from portal.identity import administrators, tokens
 from portal.identity.models import ApiToken, Membership, Organization, OrganizationState, User
 from portal.notifications import routing
-from portal.settings import effective, logos, senders
+from portal.settings import effective, logos, own_fields, senders
 from portal.settings.images import Image
 from portal.settings.mail_rules import HOST_KEYS, ORGANIZATION_KEYS
 from portal.settings.models import Sender, SenderVersion, VersionState
@@ -164,6 +164,8 @@ def _sender(sender: Sender, version: SenderVersion, values: SenderValues) -> lis
         if key in _ALWAYS or value != getattr(_DEFAULTS, key)
     }
     own = {key: getattr(sender, key) for key in OWN_KEYS}
+    known = own_fields.kinds_of(at_host=sender.organization_id is None)
+    own["kinds"] = [kind for kind in sender.kinds if kind in known]
     if not sender.enabled:
         own["enabled"] = False
     is_active = version.state is VersionState.ACTIVE

@@ -121,7 +121,7 @@ def _says_what_sends(
     base = effective.values_of(active)
     try:
         values = sender_rules.parse(raw, base=base, at_host=scope.is_host, by_host=True)
-        own = own_fields.parse(raw)
+        own = own_fields.parse(raw, at_host=scope.is_host)
     except Invalid:
         return False
     return values == base and all(getattr(sender, key) == own[key] for key in own)

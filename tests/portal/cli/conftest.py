@@ -1,6 +1,7 @@
 """Settings files in a folder of their own, beside the secrets that they point to."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,16 +23,17 @@ def settings(database: Database, tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder with the secrets of the example."""
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A folder with the secrets of the example; what a test writes is its owner's alone."""
+    before = os.umask(0o077)
     folder = tmp_path / "settings"
     folder.mkdir()
-    for name in ("root.pw", "ann.pw", "bob.pw", "globex.pw"):
-        (folder / name).touch(mode=0o600)
+    for name in ("root.pw", "ann.pw", "bob.pw"):
         (folder / name).write_text(PASSWORD + "\n")
     (folder / "globex.pw").write_text(GLOBEX_PASSWORD + "\n")
     (folder / "globex-ca.pem").write_text(smtp_certificates.valid().ca)
-    return folder
+    yield folder
+    os.umask(before)
 
 
 @pytest.fixture

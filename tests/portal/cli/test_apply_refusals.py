@@ -81,7 +81,18 @@ REFUSED: dict[str, tuple[str, str, str]] = {
     "a kind that is none": (
         "ca_file:",
         "kinds: [alarm], ca_file:",
-        "17: organizations[0].senders[0].kinds: There is no kind 'alarm'. Known: security, alert",
+        "17: organizations[0].senders[0].kinds: There is no kind 'alarm'. Known: alert, approval",
+    ),
+    "a kind that goes by the host's sender": (
+        "ca_file:",
+        "kinds: [alert, security.invitation], ca_file:",
+        "17: organizations[0].senders[0].kinds: Leave out security.invitation: security mail "
+        "always goes by the platform's sender. Known: alert, approval",
+    ),
+    "a sender's name of dots": (
+        "name: main",
+        "name: ..",
+        "16: organizations[0].senders[0].name: Name this sender with a letter or a digit",
     ),
     "a secret file that is not there": (
         "password_file: globex.pw",

@@ -22,13 +22,17 @@ def test_upgrade_brings_an_empty_database_to_this_version(
     assert invoke(settings, "db", "check").output == "The database is up to date.\n"
 
 
-def test_a_role_does_not_touch_an_older_database(settings: dict[str, str]) -> None:
+def test_a_command_does_not_touch_an_older_database(settings: dict[str, str]) -> None:
     url = settings["PORTAL_DATABASE_URL"].replace("postgresql://", "postgresql+psycopg://")
     engine = create_engine(url)
     with engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '0000'"))
     engine.dispose()
-    for arguments in (("worker",), ("apply", "none.yaml"), ("db", "check")):
+    for arguments in (
+        ("token", "create", "--name", "ci", "--scope", "read"),
+        ("apply", "none.yaml"),
+        ("db", "check"),
+    ):
         refused = invoke(settings, *arguments)
         assert refused.exit_code == 1
     assert "The database is at 0000, this version needs" in refused.stderr

@@ -12,10 +12,12 @@ from portal.extensions import db
 from portal.identity import organizations
 from portal.identity.models import Organization
 from portal.kinds import BY_KEY
-from portal.settings import changes, effective, senders
+from portal.settings import changes, effective, logos, senders
 from portal.settings.effective import NoSender, NoSenderReason, Origin, Resolved
+from portal.settings.mail_rules import INHERITED_KEYS
 from portal.settings.scope import HOST, Scope
 from portal.settings.senders import Keep, Replace
+from tests import images
 
 ALERT, INVITATION = BY_KEY["alert.raised"], BY_KEY["security.invitation"]
 HOST_SECRET, OWN_SECRET = "host secret", "own secret"
@@ -37,6 +39,10 @@ SUBSETS = [
     for count in range(len(CHOICES) + 1)
     for keys in itertools.combinations(CHOICES, count)
 ]
+
+# What letters wear beside that: each subset in one of these, in turn.
+COLOUR = {"accent_color": "#0b5a6b"}
+DRESSES: list[set[str]] = [set(), {"accent_color"}, {"logo"}, {"accent_color", "logo"}]
 
 
 def host_sender(**changed: Any) -> None:
@@ -75,12 +81,21 @@ def test_no_bundle_mixes_owners_whatever_an_organization_sets(session: Any) -> N
     organization = globex()
     scope = Scope.of(organization)
     own_sender(scope)
-    clear = dict.fromkeys(CHOICES, None) | {"mode": "inherit", "fallback": False}
+    clear = dict.fromkeys((*CHOICES, *COLOUR), None) | {"mode": "inherit", "fallback": False}
     seen = set()
-    for subset in SUBSETS:
-        changes.save_mail_settings(
-            scope, clear | {key: CHOICES[key] for key in subset}, actor=OPERATOR
-        )
+    for number, subset in enumerate(SUBSETS):
+        dress = DRESSES[number % len(DRESSES)]
+        given = {key: CHOICES[key] for key in subset} | {
+            key: COLOUR[key] for key in dress & {*COLOUR}
+        }
+        changes.save_mail_settings(scope, clear | given, actor=OPERATOR)
+        if "logo" in dress:
+            logos.save(scope, images.LOGO, actor=OPERATOR)
+        else:
+            logos.remove(scope, actor=OPERATOR)
+        found = effective.identity(organization).items()
+        own = {key for key, value in found if value.origin is Origin.ORGANIZATION}
+        assert own == (subset | dress) & {*INHERITED_KEYS}
         for kind in (ALERT, INVITATION):
             resolved = effective.resolve(organization, kind)
             if isinstance(resolved, NoSender):

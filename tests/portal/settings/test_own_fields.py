@@ -10,7 +10,7 @@ from portal.validation import Invalid
 
 
 def parsed(*entries: str) -> Any:
-    return own_fields.parse({"allowed_from": list(entries)})["allowed_from"]
+    return own_fields.parse({"allowed_from": list(entries)}, at_host=False)["allowed_from"]
 
 
 def test_addresses_and_domains_have_one_spelling_and_stand_once() -> None:
@@ -22,7 +22,7 @@ def test_addresses_and_domains_have_one_spelling_and_stand_once() -> None:
         "@globex.test",
     ]
     assert parsed() == []
-    assert "allowed_from" not in own_fields.parse({})
+    assert "allowed_from" not in own_fields.parse({}, at_host=False)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,18 @@ def test_what_is_neither_is_refused_by_its_own_words(wrong: str) -> None:
 @pytest.mark.parametrize("wrong", ["alerts@globex.test", [7], {"a": "b"}])
 def test_only_a_list_of_texts_is_taken(wrong: object) -> None:
     with pytest.raises(Invalid):
-        own_fields.parse({"allowed_from": wrong})
+        own_fields.parse({"allowed_from": wrong}, at_host=False)
+
+
+def test_only_the_hosts_senders_carry_security_mail() -> None:
+    given = {"kinds": ["alert", "security", "security.invitation"]}
+    found = own_fields.parse(given, at_host=True)["kinds"]
+    assert found == ["security", "alert", "security.invitation"]
+    with pytest.raises(Invalid) as refused:
+        own_fields.parse(given, at_host=False)
+    (error,) = refused.value.errors
+    assert error.field == "kinds"
+    assert error.message.startswith("Leave out security: security mail always goes by")
 
 
 def test_more_than_a_hundred_are_refused() -> None:

@@ -219,3 +219,24 @@ def test_deleting_the_default_leaves_the_scope_without_one(session: Any) -> None
     senders.delete(HOST, sender, actor=OPERATOR)
     db.session.flush()
     assert effective.default_sender(HOST) is None
+
+
+@pytest.mark.parametrize("name", [".", "..", "...", "-", "_", "?!", "\u2026", " . ", "a/b", ""])
+def test_a_name_of_punctuation_is_refused_and_an_existing_one_is_kept(
+    session: Any, name: str
+) -> None:
+    with pytest.raises(Invalid, match="name: Name this sender"):
+        senders.save(HOST, name, VALUES, secret=Replace(SECRET), actor=OPERATOR)
+    sender = stored()
+    with pytest.raises(Invalid, match="name: Name this sender"):
+        senders.save(HOST, name, {}, secret=Keep(), actor=OPERATOR, sender=sender)
+    sender.name = name.strip()
+    senders.save(
+        HOST, name, {"display_name": "Other"}, secret=Keep(), actor=OPERATOR, sender=sender
+    )
+    assert sender.name == name.strip()
+
+
+def test_a_name_may_be_of_any_script(session: Any) -> None:
+    for name in ("主发件人", "почта", "7", "a.b", "..main"):
+        assert senders.save(HOST, name, VALUES, secret=Replace(SECRET), actor=OPERATOR).changed

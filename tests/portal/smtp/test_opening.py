@@ -14,6 +14,7 @@ from portal.smtp.values import (
     Phase,
 )
 from tests import smtp_certificates
+from tests.portal.smtp.failures import of
 from tests.smtp_client import ACCOUNTS, USER, FixedGuard, Watching, bundle_for, failure_of
 from tests.smtp_server import (
     SmtpServer,
@@ -288,6 +289,20 @@ def test_a_bad_certificate_is_named_and_no_login_byte_is_sent(encryption, kind):
     assert (failure.phase, failure.cause) == (Phase.TLS, cause)
     assert f"certificate for {subject}; names" in failure.detail
     assert "valid until " in failure.detail
+
+
+def test_an_authority_that_is_over_is_told_from_a_certificate_that_is():
+    old, expired = smtp_certificates.expired_authority(), smtp_certificates.expired()
+    with SmtpServer(tls="tls", auth=ACCOUNTS, certificate=old) as server:
+        failure = failure_of(bundle_for(server))
+        assert server.auth_bytes == 0
+    assert (failure.phase, failure.cause) == (Phase.TLS, Cause.TLS_AUTHORITY_EXPIRED)
+    assert "; CA certificate Old CA; ended 20" in failure.detail
+    diagnosis = of(failure)
+    assert "CA certificate that was pasted here is out of date" in str(diagnosis.say)
+    assert "paste it in place of this one" in str(diagnosis.cure)
+    with SmtpServer(tls="tls", certificate=expired) as server:
+        assert failure_of(bundle_for(server, ca=server.ca + old.ca)).cause == Cause.TLS_EXPIRED
 
 
 def test_a_bad_certificate_is_taken_where_verification_is_off():
