@@ -2,7 +2,7 @@
 no test."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -29,7 +29,11 @@ def parse(raw: Mapping[str, Any], *, at_host: bool) -> dict[str, Any]:
     values: dict[str, Any] = {}
     errors: list[FieldError] = []
     kinds = partial(_kinds, known=kinds_of(at_host=at_host))
-    checks = {"priority": _priority, "kinds": kinds, "allowed_from": _addresses}
+    checks: dict[str, Callable[[str, Any], Any]] = {
+        "priority": _priority,
+        "kinds": kinds,
+        "allowed_from": _addresses,
+    }
     for key, check in checks.items():
         if raw.get(key) in (None, ""):
             continue
