@@ -13,7 +13,9 @@ from portal.destinations import Guard
 from portal.smtp import coarse as coarse_causes
 from portal.smtp import observing
 from portal.smtp.blocking import Session, open_session
+from portal.smtp.causes import Cause
 from portal.smtp.diagnosis import Diagnosis, diagnose
+from portal.smtp.rules import Repair
 from portal.smtp.trust import Tls
 from portal.smtp.values import (
     Accepted,
@@ -47,11 +49,11 @@ def run_test(
 ) -> Report:
     """Opens a session and goes to the end: RSET after RCPT without content, else the final reply.
 
-    `content` None checks the connection and sends nothing. `coarse` is for organizations: refused,
-    filtered and forbidden give one answer after one time, without addresses; raw replies and the
-    transcript are told only once the peer has proven by EHLO that it speaks SMTP. `pause` waits
-    so many seconds; `rotated` stores the refresh token that takes the place of the bundle's. Never
-    raises for what a server does.
+    `content` None checks the connection and sends nothing. `coarse` is for organizations: unknown,
+    refused, filtered and forbidden give one answer after one time, without addresses; raw replies
+    and the transcript are told only once the peer has proven by EHLO that it speaks SMTP. `pause`
+    waits so many seconds; `rotated` stores the refresh token that takes the place of the bundle's.
+    Never raises for what a server does.
     """
     if coarse:
         bundle = replace(bundle, connect_timeout=min(bundle.connect_timeout, COARSE_CONNECT))
@@ -228,7 +230,8 @@ def _nothing_there(
     failure: Failure,
     pause: Callable[[float], None],
 ) -> Report:
-    """One answer for refused, filtered and forbidden, so that it tells nothing about a network.
+    """One answer for unknown, refused, filtered and forbidden, so that it tells nothing about a
+    network. It offers the preset for the address, as for a name that is misspelled.
 
     The same for the token endpoint, which is asked first: it failed at the login then.
     """
@@ -245,7 +248,7 @@ def _nothing_there(
             Step(phase.value, ok=False if phase is step else None)
             for phase in _plan(bundle, content)
         ),
-        failure=ReportFailure(step.value, cause, say, cure),
+        failure=ReportFailure(step.value, cause, say, cure, repairs=_preset(bundle, step)),
         capabilities=(),
         tls=None,
         transcript=(),
@@ -253,6 +256,13 @@ def _nothing_there(
         ms=_milliseconds(clock.monotonic() - watching.started),
         sent=False,
     )
+
+
+def _preset(bundle: Bundle, step: Phase) -> tuple[Repair, ...]:
+    if step is not Phase.CONNECT:
+        return ()
+    misspelled = Failure(Phase.DNS, Cause.NAME_NOT_FOUND)
+    return _explained(bundle, misspelled).repairs
 
 
 def _without_addresses(report: Report, watching: _Watching) -> Report:

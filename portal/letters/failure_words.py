@@ -26,8 +26,8 @@ _CHINESE: Mapping[Cause, tuple[str, str]] = MappingProxyType(
         Cause.CONNECT_TIMEOUT: ("该端口没有应答。", _PORT),
         Cause.CONNECT_REFUSED: ("该端口没有应答。", _PORT),
         Cause.UNREACHABLE: (
-            "那里没有邮件服务器应答，或者本系统不允许连接。",
-            "请检查服务器和端口，并向系统管理员确认本系统可以连接该服务器。",
+            "没有这个服务器，那里没有邮件服务器应答，或者本系统不允许连接。",
+            "请检查服务器名称的拼写和端口，并向系统管理员确认本系统可以连接该服务器。",
         ),
         Cause.TLS_WRONG_VERSION: ("该端口不是从第一个字节开始加密的。", _MODE),
         Cause.TLS_UNTRUSTED: ("服务器的证书不受信任。", _TLS),

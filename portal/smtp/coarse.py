@@ -1,5 +1,6 @@
-"""What an organization hears where the answer could scan the network of the host: whether a server
-refuses, is filtered, is not there or is forbidden is one thing in tests, records and mail."""
+"""What an organization hears where the answer could scan the network of the host: whether a name is
+unknown, or a server refuses, is filtered, is not there or is forbidden is one thing in tests,
+records and mail. Else names that only the host's network knows could be told by trying them."""
 
 from collections.abc import Mapping
 
@@ -11,6 +12,7 @@ from portal.smtp.values import Phase
 
 _HIDDEN = frozenset(
     {
+        Cause.NAME_NOT_FOUND,
         Cause.FORBIDDEN_DESTINATION,
         Cause.CONNECT_TIMEOUT,
         Cause.CONNECT_REFUSED,
@@ -21,10 +23,13 @@ _HIDDEN = frozenset(
 # What it is, and what helps.
 _WORDS: Mapping[Cause, tuple[Words, Words]] = {
     Cause.UNREACHABLE: (
-        _("Nothing that speaks SMTP answers there, or this portal may not connect there."),
         _(
-            "Check server and port; port 25 is often blocked, 465 and 587 seldom. Ask a system "
-            "administrator whether this portal may connect to that server."
+            "There is no such server, nothing that speaks SMTP answers there, or this portal may "
+            "not connect there."
+        ),
+        _(
+            "Check the spelling of the server, and the port; port 25 is often blocked, 465 and 587 "
+            "seldom. Ask a system administrator whether this portal may connect to that server."
         ),
     ),
     Cause.TOKEN_UNAVAILABLE: (

@@ -30,7 +30,10 @@ def coarse_answer(bundle: Bundle, guard: Any) -> tuple[dict[str, Any], list[floa
     return told, pauses
 
 
-def test_refused_filtered_and_forbidden_are_one_answer_for_an_organization() -> None:
+UNKNOWN = NameNotFound("smtp.acme.test", temporary=False)
+
+
+def test_unknown_refused_filtered_and_forbidden_are_one_answer_for_an_organization() -> None:
     with SmtpServer() as server, silent_port() as silent:
         closed = bundle_for(server, port=free_port())
         filtered = bundle_for(server, port=silent, connect_timeout=0.05)
@@ -42,12 +45,13 @@ def test_refused_filtered_and_forbidden_are_one_answer_for_an_organization() -> 
             coarse_answer(closed, FixedGuard(problem=Forbidden("address"))),
             coarse_answer(closed, FixedGuard(problem=Forbidden("port"))),
             coarse_answer(closed, FixedGuard(problem=Forbidden("spelling"))),
+            coarse_answer(closed, FixedGuard(problem=UNKNOWN)),
         ]
 
     assert server.connections == 0
     told = [answer for answer, _ in answers]
     assert all(answer == told[0] for answer in told)
-    assert told[0]["failure"]["cause"].startswith("Nothing that speaks SMTP answers there, or")
+    assert told[0]["failure"]["cause"].startswith("There is no such server, nothing that")
     assert told[0]["failure"]["step"] == "connect"
     assert told[0]["transcript"] == told[0]["capabilities"] == []
     assert not any(step["detail"] or step["ms"] for step in told[0]["steps"])
@@ -56,7 +60,8 @@ def test_refused_filtered_and_forbidden_are_one_answer_for_an_organization() -> 
 def test_the_coarse_answer_comes_between_five_and_ten_seconds_after_the_connect_began() -> None:
     with SmtpServer() as server:
         closed = bundle_for(server, port=free_port())
-    for guard in (FixedGuard(), FixedGuard(problem=Forbidden("address"))):
+    problems = (None, Forbidden("address"), UNKNOWN)
+    for guard in (FixedGuard(problem=problem) for problem in problems):
         _, (pause,) = coarse_answer(closed, guard)
         assert 5 < pause <= 7
 
@@ -111,12 +116,20 @@ def test_an_organization_is_told_what_its_own_mail_server_said() -> None:
     assert report.failure.reply == "5.1.1 no such user"
 
 
-def test_a_name_that_is_not_found_is_told_at_once_to_an_organization() -> None:
+def test_a_name_server_that_does_not_answer_is_told_at_once_to_an_organization() -> None:
     with SmtpServer() as server:
         bundle = bundle_for(server)
     pauses = Pauses()
-    guard = FixedGuard(problem=NameNotFound("smtp.acme.test", temporary=False))
+    guard = FixedGuard(problem=NameNotFound("smtp.acme.test", temporary=True))
     report = check(bundle, guard=guard, coarse=True, pause=pauses)
 
-    assert said(report) == "The server name could not be found."
+    assert said(report) == "The look-up of the server name got no answer."
     assert pauses == []
+
+
+@pytest.mark.parametrize("problem", [UNKNOWN, Forbidden("address")])
+def test_the_preset_for_the_address_is_offered_whatever_is_not_told(problem: Any) -> None:
+    with SmtpServer() as server:
+        bundle = bundle_for(server, from_address="ann@qq.com")
+    told, _ = coarse_answer(bundle, FixedGuard(problem=problem))
+    assert [repair["server"] for repair in told["failure"]["repairs"]] == ["smtp.qq.com"]
