@@ -85,6 +85,7 @@ def check() -> Response | None:
             return refusal
     if request.blueprint != "api" and request.method not in ("GET", "HEAD", "OPTIONS"):
         _refuse_other_sites()
+        _receive_body()
         csrf.protect()
     return None
 
@@ -147,6 +148,13 @@ def _refuse_other_sites() -> None:
     is_own = origin == "null" or proxies.origin_is_own(origin, request.host, config)
     if not is_own or request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site"):
         raise CSRFError("The form was sent from another site.")
+
+
+def _receive_body() -> None:
+    """Wait for the whole body with no transaction open, as the API does: on PostgreSQL one in which
+    nothing happens is ended, and on SQLite it would hold the only writer's place."""
+    db.session.rollback()
+    request.get_data(cache=True)
 
 
 def _need(wanted: Permission | None, granted: frozenset[Permission]) -> None:
