@@ -151,6 +151,7 @@ def test_an_attempt_by_the_hosts_server_stays_hidden_after_a_change_of_sender(
     ("cause", "phase", "told_cause"),
     [
         ("forbidden_destination", "policy", "unreachable"),
+        ("name_not_found", "dns", "unreachable"),
         ("connect_refused", "connect", "unreachable"),
         ("connect_timeout", "connect", "unreachable"),
         ("forbidden_destination", "auth", "token_unavailable"),
