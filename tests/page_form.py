@@ -1,11 +1,14 @@
 """A form on a page: its fields by label or name, what they hold, and what a submit would send."""
 
 from collections.abc import Mapping
+from functools import cached_property
 
 from justhtml import Element
 from werkzeug.datastructures import MultiDict
 
-from tests.page_rules import spelled, text_of
+from tests.page_rules import elements, spelled, text_of
+
+_CONTROLS = ("input", "select", "textarea")
 
 Value = str | bool | list[str]
 
@@ -18,7 +21,7 @@ class PageForm:
         self._element = element
         self._button = button
         self.data: MultiDict[str, str] = MultiDict()
-        for control in self._controls():
+        for control in self._controls:
             for value in _successful(control):
                 self.data.add(control.attrs["name"] or "", value)
         if button is not None and button.attrs.get("name"):
@@ -73,30 +76,42 @@ class PageForm:
         return offered[choice]
 
     def _named(self, field: str) -> list[Element]:
-        controls = [c for c in self._controls() if _kind(c) != "hidden"]
+        controls = [c for c in self._controls if _kind(c) != "hidden"]
         found = [c for c in controls if c.attrs["name"] == field]
         found = found or [c for c in controls if self._label(c) == field]
-        known = sorted({f"{c.attrs['name']} ({self._label(c)})" for c in controls})
-        assert found, f"no field {field!r} in {spelled(self._element)}; there are {known}"
+        if not found:
+            known = sorted({f"{c.attrs['name']} ({self._label(c)})" for c in controls})
+            raise AssertionError(
+                f"no field {field!r} in {spelled(self._element)}; there are {known}"
+            )
         return [c for c in controls if c.attrs["name"] == found[0].attrs["name"]]
 
     def _label(self, control: Element) -> str:
         if named := control.attrs.get("aria-label"):
             return named
-        for label in self._root.query("label"):
-            is_around = any(inner is control for inner in label.query("input, select, textarea"))
-            if is_around or label.attrs.get("for") == (control.attrs.get("id") or object()):
+        for label, around in self._labels:
+            is_for = label.attrs.get("for") == (control.attrs.get("id") or object())
+            if id(control) in around or is_for:
                 marks = [text_of(mark) for mark in label.query(".gp-optional")]
                 return text_of(label).removesuffix("".join(marks)).strip()
         return ""
 
+    @cached_property
+    def _labels(self) -> list[tuple[Element, set[int]]]:
+        """Every label of the page with the controls that it is around."""
+        return [
+            (label, {id(inner) for inner in elements(label, *_CONTROLS)})
+            for label in elements(self._root, "label")
+        ]
+
+    @cached_property
     def _controls(self) -> list[Element]:
         """Every control that belongs to the form and has a name, inside it or by `form=`."""
-        inside = {id(inner) for inner in self._element.query("input, select, textarea")}
+        inside = {id(inner) for inner in elements(self._element, *_CONTROLS)}
         own_id = self._element.attrs.get("id")
         return [
             control
-            for control in self._root.query("input, select, textarea")
+            for control in elements(self._root, *_CONTROLS)
             if control.attrs.get("name")
             and (
                 control.attrs["form"] == own_id
@@ -121,7 +136,7 @@ def find_form(root: Element, button: str | None, *, where: str) -> PageForm:
         default = next(iter(_buttons(root, forms[0])), None)
         return PageForm(root, forms[0], default)
     known = []
-    for form in root.query("form"):
+    for form in elements(root, "form"):
         for pressed in _buttons(root, form):
             names = [text_of(pressed), *(pressed.attrs.get(n) for n in ("aria-label", "value"))]
             known += [name for name in names if name]
@@ -133,11 +148,16 @@ def find_form(root: Element, button: str | None, *, where: str) -> PageForm:
 def _buttons(root: Element, form: Element) -> list[Element]:
     """The submit buttons of a form, inside it or by `form=`."""
     own_id = form.attrs.get("id")
-    inside = [b for b in form.query("button, input[type=submit]") if "form" not in b.attrs]
+    inside = [b for b in elements(form, "button", "input") if "form" not in b.attrs]
     outside = [
-        b for b in root.query("button[form], input[form]") if own_id and b.attrs["form"] == own_id
+        b for b in elements(root, "button", "input") if own_id and b.attrs.get("form") == own_id
     ]
-    return [b for b in inside + outside if (b.attrs.get("type") or "submit") == "submit"]
+    return [b for b in inside + outside if _submits(b)]
+
+
+def _submits(button: Element) -> bool:
+    by_itself = "submit" if button.name == "button" else "text"
+    return (button.attrs.get("type") or by_itself) == "submit"
 
 
 def _posts(form: Element) -> bool:
