@@ -13,7 +13,7 @@ over what had gone on without it; with 2 where this machine cannot make namespac
 import argparse
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def _run(made: Network, chosen: argparse.Namespace) -> list[str]:
-    being_there = partial(network.being_on, _DATABASE)
+    being_there = partial(made.being_on, _DATABASE)
     with (
         fresh_on(made.addresses[_DATABASE], network.SUBNET, being_there) as installed,
         installed.app.app_context(),
@@ -211,7 +211,7 @@ def _scene(installed: Reached, made: Network, chosen: argparse.Namespace) -> Ite
         journals = []
         workers = {}
         for machine, ahead in ((_CUT_OFF, chosen.ahead), (_OTHER, 0.0)):
-            enter = partial(network.enter, machine)
+            enter = partial(made.enter, machine)
             path = installed.folder / f"{machine}.jsonl"
             journals.append(stack.enter_context(Journal(path)))
             manners = Manners(latency=_LATENCY)
@@ -221,14 +221,14 @@ def _scene(installed: Reached, made: Network, chosen: argparse.Namespace) -> Ite
                 "PORTAL_DATABASE_URL": installed.remote_url,
                 "PORTAL_DATA_DIR": str(installed.folder / machine),
             }
-            workers[machine] = stack.enter_context(_working(machine, ahead, theirs))
+            workers[machine] = stack.enter_context(_working(enter, ahead, theirs))
         hands = stack.enter_context(handing_in.running(settings, found, api=None, seed=chosen.seed))
         yield _Scene(made, found, hands, journals, workers)
 
 
 @contextmanager
-def _working(machine: str, ahead: float, settings: Settings) -> Iterator[BaseProcess]:
-    process = context.Process(target=_work, args=(machine, ahead, settings), daemon=True)
+def _working(enter: Callable[[], None], ahead: float, settings: Settings) -> Iterator[BaseProcess]:
+    process = context.Process(target=_work, args=(enter, ahead, settings), daemon=True)
     process.start()
     try:
         yield process
@@ -237,8 +237,8 @@ def _working(machine: str, ahead: float, settings: Settings) -> Iterator[BasePro
         process.join()
 
 
-def _work(machine: str, ahead: float, settings: Settings) -> None:
-    network.enter(machine)
+def _work(enter: Callable[[], None], ahead: float, settings: Settings) -> None:
+    enter()
     with time_machine.travel(utcnow() + timedelta(seconds=ahead)):
         crew.work(settings)
 

@@ -10,13 +10,16 @@ from sqlalchemy.exc import SQLAlchemyError
 from portal import keys
 from portal.cli import database
 from portal.cli.checks import machine
-from portal.cli.checks.findings import Finding, fault, fine
+from portal.cli.checks.findings import Finding, fault, fine, warning
 from portal.cli.failures import Failed, one_line
+from portal.clock import utcnow
 from portal.config import Config, ConfigError
+from portal.delivery.lease_clock import lease_now
 from portal.extensions import db
 from portal.keys import EncryptionKey
 
 _CONNECT_SECONDS = "5"
+_CLOCKS_APART = 5.0
 # How the first mistakes of a damaged file are shown.
 _MOST_MISTAKES = 3
 
@@ -48,6 +51,7 @@ def check(app: Flask, findings: list[Finding]) -> bool:
     with app.app_context():
         findings.extend(_whole(config))
         findings.extend(_keys(config))
+        findings.extend(_clock())
         db.session.remove()
     return state.found == state.wanted
 
@@ -99,6 +103,19 @@ def _whole(config: Config) -> Iterator[Finding]:
     else:
         shown = one_line("; ".join(map(str, said)))[:300]
         yield fault("database file", f"The file is damaged: {shown}.", cure)
+
+
+def _clock() -> Iterator[Finding]:
+    """Machines that share a database agree on what is due as far as their clocks do."""
+    ahead = (utcnow() - lease_now()).total_seconds()
+    if abs(ahead) > _CLOCKS_APART:
+        way = "ahead of" if ahead > 0 else "behind"
+        yield warning(
+            "clock",
+            f"The clock of this machine is {abs(ahead):.0f} s {way} the database's: mail leaves "
+            "early or late by that.",
+            "Keep both in time: timedatectl set-ntp true",
+        )
 
 
 def _keys(config: Config) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import time_machine
 from flask import Flask
 from sqlalchemy import text
 
@@ -152,6 +153,17 @@ def test_an_older_and_a_newer_database_have_different_cures(
         db.session.commit()
     (schema,) = examined(settings, code=1)["schema"]
     assert "which this version does not know" in schema["message"]
+
+
+@pytest.mark.parametrize("engine_name", [EngineName.POSTGRESQL], ids=["postgresql"])
+def test_a_clock_that_is_not_the_databases_is_told(
+    installation: Flask, settings: dict[str, str]
+) -> None:
+    assert "clock" not in examined(settings, code=0)
+    with time_machine.travel(utcnow() + timedelta(minutes=10)):
+        (clock,) = examined(settings, code=0)["clock"]
+    assert clock["level"] == "warning"
+    assert " s ahead of the database's" in clock["message"]
 
 
 def test_an_empty_database_is_told(empty_database: Database, tmp_path: Path) -> None:
