@@ -96,6 +96,7 @@ def test_what_was_answered_survives_and_what_was_not_is_called_again_by_its_key(
     ledger.check(server)
 
 
+@pytest.mark.fault(44)
 def test_both_ends_of_a_connection_over_the_network_give_up_one_that_fell_silent(
     app: Flask, config: Config, tmp_path: Path, postgresql_template: CrashingPostgres
 ) -> None:

@@ -24,6 +24,7 @@ from tests.smtp_server import SmtpServer
 pytestmark = pytest.mark.parametrize("engine_name", [EngineName.POSTGRESQL], ids=["postgresql"])
 
 
+@pytest.mark.fault(44)
 def test_a_transaction_in_which_nothing_happens_is_ended_and_the_worker_goes_on(
     app: Flask, globex: Organization, ledger: Ledger, server: SmtpServer, config: Config
 ) -> None:
@@ -36,6 +37,7 @@ def test_a_transaction_in_which_nothing_happens_is_ended_and_the_worker_goes_on(
     ledger.check(server)
 
 
+@pytest.mark.fault(44)
 def test_a_call_whose_transaction_was_ended_gets_503_and_the_next_one_is_served(
     system: Caller, config: Config
 ) -> None:
