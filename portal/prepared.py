@@ -1,96 +1,175 @@
 """Statements that run for every mail: compiled once for each engine, and then given to the driver
 with the values of all rows in one call. What SQLAlchemy does around a statement costs more than
 what the database does with it, many times over for a row that is found by its key.
+
+SQLite runs the statement for each row, which costs next to nothing in the same process. PostgreSQL
+runs it once for all rows, which come as one JSON document.
 """
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-from sqlalchemy import Delete, Dialect, Insert, Update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Delete,
+    Dialect,
+    Insert,
+    Table,
+    Text,
+    Update,
+    bindparam,
+    column,
+    func,
+    insert,
+    literal,
+    select,
+)
+from sqlalchemy import cast as as_type
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine.default import DefaultDialect
 
 from portal.database import rows_changed
 from portal.extensions import db
 
 _POSITIONAL: dict[str, Literal["qmark", "format"]] = {"sqlite": "qmark", "postgresql": "format"}
-_Process = Callable[[Any], Any] | None
+_ALL = "all_rows"
+_Statement = Insert | Update | Delete
+Own = Mapping[str, ColumnElement[Any]]
 
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a value of each row goes in the values for the driver."""
+    """Where a value goes among those for the driver, and what makes it fit."""
 
     position: int
-    index: int
-    process: _Process
+    name: str
+    process: Callable[[Any], Any] | None
+
+    def fit(self, value: Any) -> Any:
+        return value if self.process is None else self.process(value)
 
 
 @dataclass(frozen=True)
 class _Form:
-    """The statement as one engine takes it. `values`: those that no row and no call changes."""
+    """The statement as one engine takes it. `values`: those that no row and no call changes;
+    `own`: where those of each row go, with the index in the row."""
 
     text: str
     values: tuple[Any, ...]
-    shared: tuple[tuple[int, str, _Process], ...]
-    own: tuple[_Place, ...]
+    shared: tuple[_Place, ...]
+    own: tuple[tuple[_Place, int], ...]
 
 
 class Prepared:
-    """A Core INSERT, UPDATE or DELETE for many rows; `bindparam`s name what comes with them.
+    """An UPDATE or DELETE for many rows.
 
-    `columns`: the names of the values of each row, in order. Every other parameter without a value
-    is shared by all rows of a call. Lists in a parameter (`in_`) are not understood.
+    `make` is given the values of a row by their names; `columns` says of which type each is. Every
+    `bindparam` without a value is shared by all rows of a call. Lists in a parameter (`in_`) are
+    not understood.
     """
 
-    def __init__(self, statement: Insert | Update | Delete, *columns: str) -> None:
-        self._statement = statement
+    def __init__(
+        self, make: Callable[[Own], _Statement], columns: Mapping[str, Column[Any]]
+    ) -> None:
+        self._make = make
         self._columns = columns
         self._forms: dict[str, _Form] = {}
 
     def run(self, rows: Sequence[Sequence[Any]], **shared: Any) -> int:
-        """Execute it for all rows, in the session's transaction. Returns how many it changed."""
+        """Execute it in the session's transaction, for rows of values in the order of `columns`.
+        Returns how many rows of the table it changed."""
         if not rows:
             return 0
         connection = db.session.connection()
         form = self._form(connection.dialect)
-        blank = list(form.values)
-        for position, name, process in form.shared:
-            blank[position] = _processed(process, shared[name])
-        filled = [_fill(blank, form.own, row) for row in rows]
+        if not form.own:
+            named = [dict(zip(self._columns, row, strict=True)) for row in rows]
+            shared[_ALL] = json.dumps(named, default=str)
+        values = list(form.values)
+        for place in form.shared:
+            values[place.position] = place.fit(shared[place.name])
+        filled = [_filled(values, form.own, row) for row in rows] if form.own else tuple(values)
         return rows_changed(connection.exec_driver_sql(form.text, filled))
 
     def _form(self, dialect: Dialect) -> _Form:
         if dialect.name not in self._forms:
-            self._forms[dialect.name] = self._made(dialect)
+            for_all = dialect.name == "postgresql"
+            statement = self._for_all() if for_all else self._for_each()
+            self._forms[dialect.name] = _compiled(statement, dialect, list(self._columns))
         return self._forms[dialect.name]
 
-    def _made(self, dialect: Dialect) -> _Form:
-        kind = cast(type[DefaultDialect], type(dialect))
-        positional = kind(paramstyle=_POSITIONAL[dialect.name])
-        compiled = self._statement.compile(dialect=positional)
-        values: list[Any] = []
-        shared, own = [], []
-        for position, name in enumerate(compiled.positiontup or ()):
-            parameter = compiled.binds[name]
-            process = parameter.type.dialect_impl(positional).bind_processor(positional)
-            values.append(None)
-            if name in self._columns:
-                own.append(_Place(position, self._columns.index(name), process))
-            elif parameter.required:
-                shared.append((position, name, process))
-            else:
-                values[position] = _processed(process, parameter.value)
-        return _Form(str(compiled), tuple(values), tuple(shared), tuple(own))
+    def _for_each(self) -> _Statement:
+        return self._make(
+            {name: bindparam(name, type_=of.type) for name, of in self._columns.items()}
+        )
+
+    def _for_all(self) -> _Statement:
+        return self._make(_document(self._columns))
 
 
-def _fill(blank: Sequence[Any], places: Sequence[_Place], row: Sequence[Any]) -> tuple[Any, ...]:
-    values = list(blank)
-    for place in places:
-        value = row[place.index]
-        values[place.position] = value if place.process is None else place.process(value)
-    return tuple(values)
+class PreparedInsert(Prepared):
+    """An INSERT of many rows into these columns. `shared`: those whose values come with each call,
+    the same for all rows; `fixed`: those that never differ."""
+
+    def __init__(
+        self, table: Table, columns: Sequence[str], shared: Sequence[str], fixed: Mapping[str, Any]
+    ) -> None:
+        self._table = table
+        self._shared = shared
+        self._fixed = fixed
+        super().__init__(self._insert, {name: table.c[name] for name in columns})
+
+    def _insert(self, own: Own) -> _Statement:
+        return insert(self._table).values(self._values(own))
+
+    def _values(self, own: Own) -> dict[str, ColumnElement[Any]]:
+        # Not before the first run: a foreign key has its type from a table that is made later.
+        types = {name: of.type for name, of in self._table.c.items()}
+        shared = {name: bindparam(name, type_=types[name]) for name in self._shared}
+        fixed = {name: literal(value, types[name]) for name, value in self._fixed.items()}
+        return {**own, **shared, **fixed}
+
+    def _for_all(self) -> _Statement:
+        values = self._values(_document(self._columns))
+        return insert(self._table).from_select(list(values), select(*values.values()))
 
 
-def _processed(process: _Process, value: Any) -> Any:
-    return value if process is None else process(value)
+def _document(columns: Mapping[str, Column[Any]]) -> Own:
+    """The rows of a JSON document, as PostgreSQL reads them."""
+    document = as_type(bindparam(_ALL, type_=Text), JSONB)
+    typed = [column(name, of.type) for name, of in columns.items()]
+    rows = func.jsonb_to_recordset(document).table_valued(*typed, name="given")
+    return dict(rows.render_derived(with_types=True).c)
+
+
+def _compiled(statement: _Statement, dialect: Dialect, columns: Sequence[str]) -> _Form:
+    kind = cast(type[DefaultDialect], type(dialect))
+    positional = kind(paramstyle=_POSITIONAL[dialect.name])
+    compiled = statement.compile(dialect=positional)
+    values: list[Any] = []
+    shared: list[_Place] = []
+    own: list[tuple[_Place, int]] = []
+    for position, name in enumerate(compiled.positiontup or ()):
+        parameter = compiled.binds[name]
+        process = parameter.type.dialect_impl(positional).bind_processor(positional)
+        place = _Place(position, name, process)
+        values.append(None)
+        if name in columns and parameter.required:
+            own.append((place, columns.index(name)))
+        elif parameter.required:
+            shared.append(place)
+        else:
+            values[position] = place.fit(parameter.value)
+    return _Form(str(compiled), tuple(values), tuple(shared), tuple(own))
+
+
+def _filled(
+    values: Sequence[Any], places: Sequence[tuple[_Place, int]], row: Sequence[Any]
+) -> tuple[Any, ...]:
+    filled = list(values)
+    for place, index in places:
+        filled[place.position] = place.fit(row[index])
+    return tuple(filled)

@@ -74,39 +74,50 @@ def _of_attempt(one: Acceptance) -> tuple[Any, ...]:
     )
 
 
+_delivery, _attempt = cast(Table, Delivery.__table__), cast(Table, Attempt.__table__)
 _DELIVERY = Prepared(
-    update(cast(Table, Delivery.__table__))
-    .where(claims.MINE)
-    .values(
-        state=State.ACCEPTED,
-        reason=None,
-        accepted_at=bindparam("now"),
-        code=bindparam("its_code"),
-        enhanced_code=None,
-        reply=bindparam("its_reply"),
-        ip=bindparam("its_ip"),
-        next_attempt_at=None,
-        lease_owner=None,
-        lease_until=None,
-        dot_pending=False,
+    lambda own: (
+        update(_delivery)
+        .where(claims.mine(own))
+        .values(
+            state=State.ACCEPTED,
+            reason=None,
+            accepted_at=bindparam("now"),
+            code=own["its_code"],
+            enhanced_code=None,
+            reply=own["its_reply"],
+            ip=own["its_ip"],
+            next_attempt_at=None,
+            lease_owner=None,
+            lease_until=None,
+            dot_pending=False,
+        )
     ),
-    *(*claims.KEY, "its_code", "its_reply", "its_ip"),
+    claims.KEY
+    | {"its_code": _delivery.c.code, "its_reply": _delivery.c.reply, "its_ip": _delivery.c.ip},
 )
-_attempt = cast(Table, Attempt.__table__)
 _ATTEMPT = Prepared(
-    update(_attempt)
-    .where(
-        _attempt.c.delivery_id == bindparam("its_id"),
-        _attempt.c.number == bindparam("its_number"),
-    )
-    .values(
-        outcome=AttemptOutcome.ACCEPTED,
-        code=bindparam("its_code"),
-        reply=bindparam("its_reply"),
-        ms=bindparam("its_ms"),
-        phases=bindparam("its_phases"),
-        ip=bindparam("its_ip"),
-        tls=bindparam("its_tls"),
+    lambda own: (
+        update(_attempt)
+        .where(_attempt.c.delivery_id == own["its_id"], _attempt.c.number == own["its_number"])
+        .values(
+            outcome=AttemptOutcome.ACCEPTED,
+            code=own["its_code"],
+            reply=own["its_reply"],
+            ms=own["its_ms"],
+            phases=own["its_phases"],
+            ip=own["its_ip"],
+            tls=own["its_tls"],
+        )
     ),
-    *("its_id", "its_number", "its_code", "its_reply", "its_ms", "its_phases", "its_ip", "its_tls"),
+    {
+        "its_id": _attempt.c.delivery_id,
+        "its_number": _attempt.c.number,
+        "its_code": _attempt.c.code,
+        "its_reply": _attempt.c.reply,
+        "its_ms": _attempt.c.ms,
+        "its_phases": _attempt.c.phases,
+        "its_ip": _attempt.c.ip,
+        "its_tls": _attempt.c.tls,
+    },
 )

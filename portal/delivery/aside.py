@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
-from sqlalchemy import Table, bindparam, delete, func, update
+from sqlalchemy import Table, delete, func, update
 
 from portal.delivery.models import Delivery, DeliverySecret, State
 from portal.prepared import Prepared
@@ -39,19 +39,29 @@ def forget_secrets(delivery_ids: Sequence[uuid.UUID]) -> None:
 
 _table = cast(Table, Delivery.__table__)
 _secrets = cast(Table, DeliverySecret.__table__)
-_waits_for = bindparam("its_sender_id", type_=_table.c.sender_id.type)
 _PUT = Prepared(
-    update(_table)
-    .where(_table.c.id == bindparam("its_id"))
-    .values(
-        state=bindparam("its_state"),
-        reason=bindparam("its_reason"),
-        sender_id=func.coalesce(_waits_for, _table.c.sender_id),
-        next_attempt_at=bindparam("its_next_attempt_at"),
-        lease_owner=None,
-        lease_until=None,
-        dot_pending=False,
+    lambda own: (
+        update(_table)
+        .where(_table.c.id == own["its_id"])
+        .values(
+            state=own["its_state"],
+            reason=own["its_reason"],
+            sender_id=func.coalesce(own["its_sender_id"], _table.c.sender_id),
+            next_attempt_at=own["its_next_attempt_at"],
+            lease_owner=None,
+            lease_until=None,
+            dot_pending=False,
+        )
     ),
-    *("its_id", "its_state", "its_reason", "its_sender_id", "its_next_attempt_at"),
+    {
+        "its_id": _table.c.id,
+        "its_state": _table.c.state,
+        "its_reason": _table.c.reason,
+        "its_sender_id": _table.c.sender_id,
+        "its_next_attempt_at": _table.c.next_attempt_at,
+    },
 )
-_FORGET = Prepared(delete(_secrets).where(_secrets.c.delivery_id == bindparam("its_id")), "its_id")
+_FORGET = Prepared(
+    lambda own: delete(_secrets).where(_secrets.c.delivery_id == own["its_id"]),
+    {"its_id": _secrets.c.delivery_id},
+)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import Table, bindparam, insert, select, tuple_, update
+from sqlalchemy import Table, select, tuple_, update
 
 from portal.clock import new_id, utcnow
 from portal.delivery import aside, claims, outbox, suppressions
@@ -25,7 +25,7 @@ from portal.extensions import db
 from portal.identity.models import Membership, Organization, OrganizationState
 from portal.kinds import BY_KEY, Kind
 from portal.letters.compose import Identity
-from portal.prepared import Prepared
+from portal.prepared import Prepared, PreparedInsert
 from portal.settings.effective import Origin, Resolved
 from portal.settings.scope import Scope
 
@@ -178,34 +178,42 @@ def _attempt(claimed: Claim, resolved: Resolved) -> tuple[Any, ...]:
     )
 
 
+_table = cast(Table, Delivery.__table__)
 _COUNT = Prepared(
-    update(cast(Table, Delivery.__table__))
-    .where(claims.MINE)
-    .values(
-        attempt_count=bindparam("its_number"),
-        sender_id=bindparam("its_sender_id"),
-        sender=bindparam("its_sender"),
-        level=bindparam("its_level"),
-        server=bindparam("its_server"),
+    lambda own: (
+        update(_table)
+        .where(claims.mine(own))
+        .values(
+            attempt_count=own["its_number"],
+            sender_id=own["its_sender_id"],
+            sender=own["its_sender"],
+            level=own["its_level"],
+            server=own["its_server"],
+        )
     ),
-    *(*claims.KEY, "its_number", "its_sender_id", "its_sender", "its_level", "its_server"),
+    claims.KEY
+    | {
+        "its_number": _table.c.attempt_count,
+        "its_sender_id": _table.c.sender_id,
+        "its_sender": _table.c.sender,
+        "its_level": _table.c.level,
+        "its_server": _table.c.server,
+    },
 )
-_OF_ATTEMPT = (
-    "id",
-    "organization_id",
-    "delivery_id",
-    "number",
-    "sender",
-    "sender_version",
-    "from_version_id",
-    "server",
-)
-_ATTEMPT = Prepared(
-    insert(Attempt).values(
-        {name: bindparam(name) for name in (*_OF_ATTEMPT, "started_at", "worker")}
-        | {"is_route_fault": False, "phases": []}
+_ATTEMPT = PreparedInsert(
+    cast(Table, Attempt.__table__),
+    (
+        "id",
+        "organization_id",
+        "delivery_id",
+        "number",
+        "sender",
+        "sender_version",
+        "from_version_id",
+        "server",
     ),
-    *_OF_ATTEMPT,
+    shared=("started_at", "worker"),
+    fixed={"is_route_fault": False, "phases": []},
 )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Table, and_, bindparam, select, tuple_, update
+from sqlalchemy import Column, ColumnElement, Table, and_, bindparam, select, tuple_, update
 
 from portal.clock import utcnow
 from portal.database import reading_only
@@ -19,7 +19,7 @@ from portal.delivery import lanes
 from portal.delivery.lease_clock import lease_now
 from portal.delivery.models import Delivery, Level, State, Worker
 from portal.extensions import db
-from portal.prepared import Prepared
+from portal.prepared import Own, Prepared
 
 LEASE = timedelta(seconds=60)
 # After so many recoveries a delivery may be what kills the workers: its letter is written alone.
@@ -170,7 +170,7 @@ def mark_dots(claimed: Collection[Claim]) -> set[Claim]:
 
 
 def key(claimed: Claim) -> tuple[uuid.UUID, int]:
-    """The values of MINE for this claim."""
+    """The values of KEY for this claim."""
     return claimed.delivery_id, claimed.fence
 
 
@@ -199,22 +199,32 @@ def held_values(claimed: Collection[Claim]) -> dict[str, Any]:
 
 
 _table = cast(Table, Delivery.__table__)
-# The condition of a prepared write under claims of one worker: `key` gives the columns.
-MINE = and_(
-    _table.c.id == bindparam("its_id"),
-    _table.c.fence == bindparam("its_fence"),
-    _table.c.lease_owner == bindparam("worker"),
-    _table.c.state == State.SENDING,
-)
-KEY = ("its_id", "its_fence")
+# The columns of a prepared write under claims of one worker; `key` gives their values.
+KEY: dict[str, Column[Any]] = {"its_id": _table.c.id, "its_fence": _table.c.fence}
+
+
+def mine(own: Own) -> ColumnElement[bool]:
+    """The condition of such a write."""
+    return and_(
+        _table.c.id == own["its_id"],
+        _table.c.fence == own["its_fence"],
+        _table.c.lease_owner == bindparam("worker"),
+        _table.c.state == State.SENDING,
+    )
+
+
 _workers = cast(Table, Worker.__table__)
 _DOING = Prepared(
-    update(_workers).where(_workers.c.id == bindparam("its_id")).values(doing=bindparam("what")),
-    *("its_id", "what"),
+    lambda own: update(_workers).where(_workers.c.id == own["its_id"]).values(doing=own["what"]),
+    {"its_id": _workers.c.id, "what": _workers.c.doing},
 )
 _MARK_DOTS = Prepared(
-    update(_table).where(MINE, _table.c.lease_until > bindparam("now")).values(dot_pending=True),
-    *KEY,
+    lambda own: (
+        update(_table)
+        .where(mine(own), _table.c.lease_until > bindparam("now"))
+        .values(dot_pending=True)
+    ),
+    KEY,
 )
 _TAKE = (
     update(_table)

@@ -5,10 +5,10 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from flask import current_app
-from sqlalchemy import bindparam, insert, select
+from sqlalchemy import Table, select
 
 from portal import jobs, keys
 from portal.clock import new_id, new_ids, utcnow
@@ -19,7 +19,7 @@ from portal.identity.models import Organization
 from portal.kinds import Kind
 from portal.letters.compose import BrokenLetter, compose
 from portal.letters.words import LINK_REMOVED
-from portal.prepared import Prepared
+from portal.prepared import PreparedInsert
 from portal.settings import effective
 from portal.settings.effective import NoSender, NoSenderReason, Origin, Resolved
 from portal.settings.mail_rules import LANGUAGES
@@ -192,27 +192,27 @@ class _Columns:
         return self._at[from_address]
 
 
-_OF_ALL = (
-    "organization_id",
-    "payload_id",
-    "kind",
-    "priority",
-    "resource",
-    "resource_url",
-    "requested_from",
-    "created_at",
-    "expires_at",
-)
-_FRESH = {
-    "attempt_count": 0,
-    "recoveries": 0,
-    "may_be_duplicate": False,
-    "fence": 0,
-    "dot_pending": False,
-}
-_DELIVERY = Prepared(
-    insert(Delivery).values({name: bindparam(name) for name in (*_Row._fields, *_OF_ALL)} | _FRESH),
-    *_Row._fields,
+_DELIVERY = PreparedInsert(
+    cast(Table, Delivery.__table__),
+    _Row._fields,
+    shared=(
+        "organization_id",
+        "payload_id",
+        "kind",
+        "priority",
+        "resource",
+        "resource_url",
+        "requested_from",
+        "created_at",
+        "expires_at",
+    ),
+    fixed={
+        "attempt_count": 0,
+        "recoveries": 0,
+        "may_be_duplicate": False,
+        "fence": 0,
+        "dot_pending": False,
+    },
 )
 
 

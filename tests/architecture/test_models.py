@@ -27,7 +27,7 @@ HOST_TABLES = {
 }
 # Indexes that do not begin with the organization, each with the read that needs it.
 CROSSING = {
-    "ix_deliveries_state_priority_organization_id_next_attempt_at": "the worker claims across organizations",
+    "ix_deliveries_state_priority_organization_id_next_attempt_at": "the worker claims",
     "ix_deliveries_payload_id": "all deliveries of one notification",
     "ix_deliveries_message_id": "a bounce or a reply names nothing else",
     "ix_memberships_user_id": "the organizations of a person",

@@ -47,7 +47,7 @@ def test_the_workers_share_the_connections_of_a_sender(
         loop.turn(0.2)
     loop.close()
     assert all_in(State.ACCEPTED, ids)()
-    assert server.connections == crowd.most == sessions
+    assert crowd.most <= server.connections == sessions
 
 
 def test_a_worker_that_gets_company_closes_what_is_one_too_many(
@@ -67,5 +67,4 @@ def test_a_worker_that_gets_company_closes_what_is_one_too_many(
         loop.turn(0.2)
     loop.close()
     assert all_in(State.ACCEPTED, ids)()
-    assert crowd.most > 1
-    assert server.connections == crowd.most
+    assert 1 < crowd.most <= server.connections <= 4
