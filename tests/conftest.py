@@ -6,6 +6,7 @@ own.
 """
 
 import base64
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -29,7 +30,16 @@ from tests.browser import Browser
 from tests.cast import Cast, assemble
 from tests.databases import Database, EngineName, PostgresTemplate, SqliteTemplate, Template
 
+_MEMORY = "/dev/shm"
+_ROOM = 2 * 1024**3
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def pytest_configure() -> None:
+    """Folders of tests lie in memory where there is room for them: on a disk every commit to
+    SQLite waits for it, as it must where people run the portal."""
+    if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ROOM:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", _MEMORY)
 
 
 # Before the plugin that distributes the tests reads their groups.
