@@ -45,10 +45,22 @@ def pytest_configure() -> None:
 # Before the plugin that distributes the tests reads their groups.
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests with a real browser run on one worker, so that one browser is started."""
+    """Tests with a real browser run on one worker, so that one browser is started; so do those of a
+    file that share a world, where one finds what the others left. Groups, which take long, come
+    first, so that no worker waits at the end."""
     for item in items:
-        if "browser" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("browser"))
+        if group := _group(item):
+            item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+
+
+def _group(item: pytest.Item) -> str | None:
+    assert isinstance(item, pytest.Function)
+    if "browser" in item.fixturenames:
+        return "browser"
+    if "world" in item.fixturenames:
+        return f"{item.path.stem} on {item.callspec.params['shared_engine']}"
+    return None
 
 
 @pytest.fixture(scope="session", autouse=True)
