@@ -6,8 +6,7 @@ was compiled for the test before.
 """
 
 from collections.abc import Callable
-from types import CodeType
-from typing import Any
+from types import CodeType, MethodType
 
 import pytest
 from flask import Flask
@@ -20,7 +19,7 @@ from werkzeug.routing import Rule
 def once(patch: pytest.MonkeyPatch) -> None:
     """Every application that is made from now on takes what one before it compiled."""
     patch.setattr(Flask, "jinja_options", {**Flask.jinja_options, "bytecode_cache": _Templates()})
-    patch.setattr(Rule, "_compile_builder", _each_once(Rule._compile_builder))
+    patch.setattr(Rule, "compile", _each_once(Rule.compile))
     patch.setattr(DefaultDialect, "engine_created", classmethod(_Statements()))
 
 
@@ -38,19 +37,25 @@ class _Templates(BytecodeCache):
         self._codes[bucket.key, bucket.checksum] = bucket.code
 
 
-def _each_once(compile_builder: Callable[..., Any]) -> Callable[..., Any]:
-    """The function that writes the address of a route takes its rule as an argument, and follows
-    from these alone."""
-    known: dict[object, Any] = {}
+def _each_once(compile_rule: Callable[[Rule], None]) -> Callable[[Rule], None]:
+    """What a route is compiled to follows from these alone."""
+    known: dict[object, Rule] = {}
 
-    def known_or_compiled(rule: Rule, append_unknown: bool = True) -> Any:
-        defaults = tuple(sorted((rule.defaults or {}).items()))
-        key = (rule.subdomain, rule.host, rule.rule, rule.merge_slashes, defaults, append_unknown)
-        if key not in known:
-            known[key] = compile_builder(rule, append_unknown)
-        return known[key]
+    def compiled(rule: Rule) -> None:
+        assert rule.map is not None
+        written = (rule.rule, rule.subdomain, rule.host, rule.merge_slashes, rule.map.host_matching)
+        defaults = frozenset((rule.defaults or {}).items())
+        key = (written, defaults, frozenset(rule.map.converters.items()))
+        first = known.setdefault(key, rule)
+        if first is rule:
+            compile_rule(rule)
+            return
+        rule.arguments |= first.arguments
+        rule._parts, rule._trace, rule._converters = first._parts, first._trace, first._converters
+        rule._build = MethodType(first._build.__func__, rule)
+        rule._build_unknown = MethodType(first._build_unknown.__func__, rule)
 
-    return known_or_compiled
+    return compiled
 
 
 class _Statements:

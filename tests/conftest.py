@@ -6,6 +6,7 @@ own.
 """
 
 import base64
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -29,16 +30,37 @@ from tests.browser import Browser
 from tests.cast import Cast, assemble
 from tests.databases import Database, EngineName, PostgresTemplate, SqliteTemplate, Template
 
+_MEMORY = "/dev/shm"
+_ROOM = 2 * 1024**3
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def pytest_configure() -> None:
+    """Folders of tests lie in memory where there is room for them: on a disk every commit to
+    SQLite waits for it, as it must where people run the portal."""
+    if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ROOM:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", _MEMORY)
 
 
 # Before the plugin that distributes the tests reads their groups.
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests with a real browser run on one worker, so that one browser is started."""
+    """Tests with a real browser run on one worker, so that one browser is started; so do those of a
+    file that share a world, where one finds what the others left. Groups, which take long, come
+    first, so that no worker waits at the end."""
     for item in items:
-        if "browser" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("browser"))
+        if group := _group(item):
+            item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+
+
+def _group(item: pytest.Item) -> str | None:
+    assert isinstance(item, pytest.Function)
+    if "browser" in item.fixturenames:
+        return "browser"
+    if "world" in item.fixturenames:
+        return f"{item.path.stem} on {item.callspec.params['shared_engine']}"
+    return None
 
 
 @pytest.fixture(scope="session", autouse=True)

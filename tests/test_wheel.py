@@ -13,6 +13,8 @@ import pytest
 from tests.running import running
 
 ROOT = Path(__file__).resolve().parents[1]
+# Built once, by one worker.
+pytestmark = pytest.mark.xdist_group("wheel")
 BUNDLED = ("templates", "static", "migrations")
 
 
@@ -63,7 +65,6 @@ def test_the_wheel_carries_every_module_and_catalogue_and_no_test(wheel: Path) -
     assert not [name for name in carried if name.startswith("tests/")]
 
 
-@pytest.mark.xdist_group("wheel")
 def test_a_portal_from_the_wheel_starts_serves_and_stops(installed: Path, tmp_path: Path) -> None:
     python = installed / "bin" / "python"
     place = run(python, "-c", "import portal; print(portal.__file__)", where=tmp_path)
