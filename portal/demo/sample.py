@@ -14,7 +14,7 @@ from portal.clock import utcnow
 from portal.delivery.models import Delivery, State
 from portal.extensions import db
 from portal.identity import organizations
-from portal.notifications import alerts, approvals
+from portal.notifications import alerts, approval_requests
 from portal.notifications.resources import Resource
 from portal.settings import effective
 from portal.settings.models import Sender, VersionState
@@ -86,11 +86,13 @@ def _tell(story: Story) -> Iterator[Delivery]:
         title=story.alert, severity=story.severity, text=story.text, resource=story.resource
     )
     yield from alerts.raise_alert(organization, said, actor=_MONITORING).deliveries
-    yield from approvals.request_approval(organization, _asked(story), actor=_MONITORING).deliveries
+    yield from approval_requests.request_approval(
+        organization, _asked(story), actor=_MONITORING
+    ).deliveries
 
 
-def _asked(story: Story) -> approvals.Request:
-    return approvals.parse_request(
+def _asked(story: Story) -> approval_requests.Request:
+    return approval_requests.parse_request(
         title=story.approval,
         text=story.reason,
         approvers=story.approvers,

@@ -24,7 +24,7 @@ from portal.extensions import db
 from portal.identity import invitations, members, sessions, tokens, users
 from portal.identity.models import Organization, Role, SignInSession, User
 from portal.kinds import BY_KEY
-from portal.notifications import accounts, alerts, approvals, routing
+from portal.notifications import accounts, alerts, approval_requests, routing
 from portal.settings import logos, senders
 from portal.settings.scope import HOST, Scope
 from tests.browser import Browser
@@ -192,9 +192,9 @@ def _in_organization(tenant: Tenant, *, approver: Person) -> dict[str, str]:
         alerts.parse_raise(title=f"Disk of {tenant.name}", severity="critical"),
         actor=OPERATOR,
     )
-    asked = approvals.request_approval(
+    asked = approval_requests.request_approval(
         organization,
-        approvals.parse_request(title=f"Deploy {tenant.name}", approvers=[approver.email]),
+        approval_requests.parse_request(title=f"Deploy {tenant.name}", approvers=[approver.email]),
         actor=OPERATOR,
     )
     return {

@@ -8,7 +8,7 @@ from flask import abort
 
 from portal.identity.models import Organization
 from portal.identity.policy import Permission
-from portal.notifications import approvals, resources
+from portal.notifications import approval_requests, approvals, resources
 from portal.notifications.models import Approval, ApprovalState
 from portal.records import search
 from portal.web import guard
@@ -47,8 +47,10 @@ def request_approval(organization: Organization) -> shapes.ApprovalShape:
     """Ask named members by mail to approve something."""
     given: dict[str, Any] = inputs.body(ApprovalInput).given()
     given["resource"] = resources.parse(given.get("resource"))
-    asked = approvals.parse_request(**given)
-    requested = approvals.request_approval(organization, asked, actor=guard.principal().actor)
+    asked = approval_requests.parse_request(**given)
+    requested = approval_requests.request_approval(
+        organization, asked, actor=guard.principal().actor
+    )
     return shapes.ApprovalShape.of(requested.approval, shown(organization, requested.deliveries))
 
 

@@ -10,8 +10,8 @@ from flask_babel import gettext as _
 from portal.extensions import db
 from portal.identity.models import Organization
 from portal.identity.policy import Permission
-from portal.notifications import approvals, search
-from portal.notifications.approvals import Request
+from portal.notifications import approval_requests, approvals, search
+from portal.notifications.approval_requests import Request
 from portal.notifications.forms import MOST_BOXES, ApprovalForm, DecisionForm, no_approver
 from portal.notifications.models import Approval, ApprovalState
 from portal.notifications.recipients import people_of
@@ -60,7 +60,7 @@ def approval_new(organization: Organization) -> ResponseReturnValue:
     form.offer(people)
     if form.validate_on_submit():
         try:
-            requested = approvals.request_approval(
+            requested = approval_requests.request_approval(
                 organization,
                 _asked(form),
                 actor=guard.principal().actor,
@@ -157,7 +157,7 @@ def _found(organization: Organization, approval_id: uuid.UUID) -> Approval:
 def _asked(form: ApprovalForm) -> Request:
     if not form.audience:
         raise Invalid.field("approvers", no_approver())
-    return approvals.parse_request(
+    return approval_requests.parse_request(
         title=form.title.data or "",
         text=form.text.data,
         approvers=form.audience,

@@ -14,7 +14,7 @@ from portal.extensions import db
 from portal.identity import members, organizations
 from portal.identity.models import Membership, Organization
 from portal.jobs import Event
-from portal.notifications import approvals
+from portal.notifications import approval_requests, approvals
 from portal.notifications.models import Verdict
 from tests.cast import Cast
 from tests.delivering import all_in, deliver, enqueue, mark_dot, record, take_turns
@@ -103,8 +103,8 @@ def test_mail_to_a_person_removed_meanwhile_is_cancelled_in_the_hands_of_a_worke
 
 
 def request(acme: Organization, *approvers: str) -> tuple[Any, list[uuid.UUID]]:
-    asked = approvals.parse_request(title="Deploy?", approvers=list(approvers))
-    requested = approvals.request_approval(acme, asked, actor=OPERATOR)
+    asked = approval_requests.parse_request(title="Deploy?", approvers=list(approvers))
+    requested = approval_requests.request_approval(acme, asked, actor=OPERATOR)
     ids = [delivery.id for delivery in requested.deliveries]
     db.session.commit()
     return requested.approval, ids

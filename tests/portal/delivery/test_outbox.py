@@ -15,7 +15,7 @@ from portal.delivery.outbox import Addressee
 from portal.extensions import db
 from portal.identity.models import Organization, OrganizationState
 from portal.kinds import BY_KEY
-from portal.notifications import alerts, approvals
+from portal.notifications import alerts, approval_requests
 from portal.settings import changes, effective, senders
 from portal.settings.models import SenderVersion, VersionState
 from portal.settings.scope import HOST, Scope
@@ -269,8 +269,8 @@ def test_data_that_no_letter_can_hold_is_the_callers_error(
 def test_links_of_an_approval_are_sealed_until_acceptance_and_then_gone(
     acme: Organization, server: SmtpServer
 ) -> None:
-    asked = approvals.parse_request(title="Deploy?", approvers=["alice@acme.test"])
-    requested = approvals.request_approval(acme, asked, actor=OPERATOR)
+    asked = approval_requests.parse_request(title="Deploy?", approvers=["alice@acme.test"])
+    requested = approval_requests.request_approval(acme, asked, actor=OPERATOR)
     (one,) = [delivery.id for delivery in requested.deliveries]
     db.session.commit()
 

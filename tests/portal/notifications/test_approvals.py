@@ -18,7 +18,7 @@ from portal.delivery.models import Delivery, DeliverySecret, State
 from portal.extensions import db
 from portal.identity.models import User
 from portal.identity.tokens import digest
-from portal.notifications import approvals, search
+from portal.notifications import approval_requests, approvals, search
 from portal.notifications.models import Approval, ApprovalState, Approver, Verdict
 from portal.notifications.search import ApprovalFilters
 from portal.validation import Invalid
@@ -28,12 +28,14 @@ from tests.portal.records.records import organization_of
 Open = scoped_session[Session]
 
 
-def asked(tenant: Tenant, *approvers: Person, by: Person | None = None) -> approvals.Requested:
-    request = approvals.parse_request(
+def asked(
+    tenant: Tenant, *approvers: Person, by: Person | None = None
+) -> approval_requests.Requested:
+    request = approval_requests.parse_request(
         title="Release billing 4.12.0?", approvers=[one.email for one in approvers]
     )
     requester = db.session.get(User, by.id) if by else None
-    outcome = approvals.request_approval(
+    outcome = approval_requests.request_approval(
         organization_of(tenant), request, actor=SYSTEM, requester=requester
     )
     db.session.commit()
@@ -164,9 +166,11 @@ def test_a_visit_is_counted_and_decides_nothing(session: Open, cast: Cast) -> No
 
 @pytest.mark.parametrize("stranger", ["eve@elsewhere.test", "carol@globex.test"])
 def test_only_members_can_be_asked(session: Open, cast: Cast, stranger: str) -> None:
-    request = approvals.parse_request(title="Release?", approvers=["bob@acme.test", stranger])
+    request = approval_requests.parse_request(
+        title="Release?", approvers=["bob@acme.test", stranger]
+    )
     with pytest.raises(Invalid) as refused:
-        approvals.request_approval(organization_of(cast.acme), request, actor=SYSTEM)
+        approval_requests.request_approval(organization_of(cast.acme), request, actor=SYSTEM)
     (error,) = refused.value.errors
     assert error.field == "approvers" and stranger in error.message
 
@@ -176,8 +180,8 @@ def test_a_role_asks_those_who_can_get_mail_and_leaves_out_the_others(
 ) -> None:
     session.get_one(User, cast.bob.id).verified_at = None
     session.commit()
-    request = approvals.parse_request(title="Release?", approvers=["role:member"])
-    made = approvals.request_approval(organization_of(cast.acme), request, actor=SYSTEM)
+    request = approval_requests.parse_request(title="Release?", approvers=["role:member"])
+    made = approval_requests.request_approval(organization_of(cast.acme), request, actor=SYSTEM)
     assert [delivery.recipient for delivery in made.deliveries] == [cast.dave.email]
 
 
@@ -186,9 +190,9 @@ def test_a_member_without_a_verified_address_cannot_be_asked_by_name(
 ) -> None:
     session.get_one(User, cast.bob.id).verified_at = None
     session.commit()
-    request = approvals.parse_request(title="Release?", approvers=[cast.bob.email])
+    request = approval_requests.parse_request(title="Release?", approvers=[cast.bob.email])
     with pytest.raises(Invalid, match="no verified address"):
-        approvals.request_approval(organization_of(cast.acme), request, actor=SYSTEM)
+        approval_requests.request_approval(organization_of(cast.acme), request, actor=SYSTEM)
 
 
 @pytest.mark.parametrize(
@@ -205,14 +209,14 @@ def test_a_member_without_a_verified_address_cannot_be_asked_by_name(
 def test_what_cannot_be_asked_is_refused(values: dict[str, object], field: str) -> None:
     sound: dict[str, object] = {"title": "Release?", "approvers": ["bob@acme.test"]}
     with pytest.raises(Invalid) as refused:
-        approvals.parse_request(**(sound | values))  # type: ignore[arg-type]
+        approval_requests.parse_request(**(sound | values))  # type: ignore[arg-type]
     assert [error.field for error in refused.value.errors] == [field]
 
 
 def test_a_system_asks_in_its_own_name(session: Open, cast: Cast) -> None:
-    request = approvals.parse_request(title="Release?", approvers=[cast.alice.email])
+    request = approval_requests.parse_request(title="Release?", approvers=[cast.alice.email])
     ci = Actor(ActorType.TOKEN, str(uuid.uuid4()), "192.0.2.9", "ci")
-    made = approvals.request_approval(organization_of(cast.acme), request, actor=ci)
+    made = approval_requests.request_approval(organization_of(cast.acme), request, actor=ci)
     assert (made.approval.requested_by, made.approval.requester_id) == ("ci", None)
 
 

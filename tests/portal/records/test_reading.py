@@ -9,7 +9,7 @@ from portal.delivery.models import Attempt, AttemptOutcome, Delivery, Level
 from portal.extensions import db
 from portal.identity.models import Role
 from portal.letters.compose import Letter
-from portal.notifications import accounts, alerts, approvals
+from portal.notifications import accounts, alerts, approval_requests
 from portal.records import attempts, letter_view, people_told, search
 from portal.records.letter_view import NotShown
 from portal.records.search import Filters
@@ -50,8 +50,8 @@ def test_the_pages_go_back_as_they_went_on(session: Open, cast: Cast) -> None:
 
 
 def test_links_of_an_approval_are_shown_as_removed(session: Open, cast: Cast) -> None:
-    request = approvals.parse_request(title="Release?", approvers=[cast.alice.email])
-    made = approvals.request_approval(organization_of(cast.acme), request, actor=SYSTEM)
+    request = approval_requests.parse_request(title="Release?", approvers=[cast.alice.email])
+    made = approval_requests.request_approval(organization_of(cast.acme), request, actor=SYSTEM)
     session.commit()
     letter = letter_view.letter_of(made.deliveries[0])
     assert isinstance(letter, Letter)

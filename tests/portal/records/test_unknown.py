@@ -19,7 +19,7 @@ from portal.identity import links
 from portal.identity.links import LinkRefused
 from portal.identity.models import LinkPurpose, Role
 from portal.kinds import BY_KEY
-from portal.notifications import accounts, approvals
+from portal.notifications import accounts, approval_requests, approvals
 from portal.records import unknown
 from portal.records.unknown import Act
 from portal.settings.scope import HOST, Scope
@@ -158,8 +158,8 @@ def test_an_invitation_is_mailed_with_a_new_link_until_it_is_withdrawn(
 
 def test_what_nobody_needs_any_more_is_not_sent(session: Open, cast: Cast) -> None:
     acme = organization_of(cast.acme)
-    wanted = approvals.parse_request(title="Deploy", approvers=[cast.bob.email])
-    asked = approvals.request_approval(acme, wanted, actor=OPERATOR)
+    wanted = approval_requests.parse_request(title="Deploy", approvers=[cast.bob.email])
+    asked = approval_requests.request_approval(acme, wanted, actor=OPERATOR)
     session.commit()
     mail = lost(asked.deliveries[0])
     approvals.withdraw(asked.approval, actor=OPERATOR)

@@ -10,7 +10,7 @@ from portal.delivery import outbox
 from portal.delivery.models import DeliverySecret
 from portal.extensions import db
 from portal.identity.models import User
-from portal.notifications import approvals
+from portal.notifications import approval_requests
 from portal.notifications.models import Approval, ApprovalState
 from tests.cast import Person, Tenant
 from tests.portal.records.records import organization_of
@@ -42,8 +42,10 @@ def ask(
 ) -> Asked:
     """Ask these people to approve something; commits."""
     with app.app_context():
-        request = approvals.parse_request(title=title, approvers=[one.email for one in approvers])
-        made = approvals.request_approval(
+        request = approval_requests.parse_request(
+            title=title, approvers=[one.email for one in approvers]
+        )
+        made = approval_requests.request_approval(
             organization_of(tenant),
             request,
             actor=SYSTEM,
