@@ -35,9 +35,20 @@ def test_newer_ids_sort_after_older_ones_as_numbers_bytes_and_text() -> None:
     assert [str(one) for one in made] == sorted(map(str, made))
 
 
-def test_ids_of_one_moment_differ() -> None:
+def test_ids_of_one_moment_differ_and_keep_their_order() -> None:
     with time_machine.travel(NOW, tick=False):
-        assert len({clock.new_id() for _ in range(10_000)}) == 10_000
+        made = [clock.new_id() for _ in range(10_000)] + clock.new_ids(1000)
+    assert len(set(made)) == 11_000
+    assert made == sorted(made)
+
+
+def test_ids_follow_a_clock_that_was_put_back() -> None:
+    with time_machine.travel(NOW, tick=False) as traveller:
+        first = clock.new_id()
+        traveller.shift(-timedelta(seconds=1))
+        assert clock.new_id() > first
+        traveller.shift(-timedelta(minutes=1))
+        assert clock.new_id().int >> 80 == int((NOW - timedelta(seconds=61)).timestamp() * 1000)
 
 
 def test_durations_do_not_follow_the_wall_clock() -> None:
