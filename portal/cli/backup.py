@@ -97,7 +97,7 @@ def _told(restored: Restored, wish: Wish) -> list[str]:
     elif restored.waiting:
         lines.append(
             f"Mail that waited then: {restored.waiting}. It is held (Restored from backup), so "
-            "that nothing goes out twice, and expires by its own lifetime. To send it after all, "
-            f"restore once more: portal restore {wish.archive} --replace --send-waiting"
+            "that nothing goes out twice, and expires by its own lifetime. To send it after all: "
+            "portal send-restored"
         )
     return [*lines, "Start the portal, then look at: portal doctor"]

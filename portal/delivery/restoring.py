@@ -1,12 +1,18 @@
 """Mail that waited when a backup was made: whether it has gone out since, nobody knows."""
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, and_, func, select, update
 
+from portal import jobs
+from portal.audit import log as audit
+from portal.audit.log import Actor
+from portal.clock import utcnow
 from portal.database import rows_changed
 from portal.delivery.models import Attempt, AttemptOutcome, Delivery, State
 from portal.extensions import db
+from portal.identity.models import Organization
 
-# No sweep and no change of settings releases this reason; the lifetime of the mail ends it.
+# No sweep and no change of settings releases this reason; a person does, or the lifetime of the
+# mail ends it.
 RESTORED = "restored_from_backup"
 _WAITING = (State.QUEUED, State.SENDING, State.DEFERRED, State.HELD)
 
@@ -52,3 +58,39 @@ def hold_waiting() -> int:
         .execution_options(synchronize_session=False)
     )
     return rows_changed(held)
+
+
+def count_held(organization: Organization | None) -> int:
+    """How much mail is held since a restore, of one organization or (None) of all."""
+    held = select(func.count()).select_from(Delivery).where(_held(organization))
+    return db.session.scalar(held) or 0
+
+
+def send_held(organization: Organization | None, *, actor: Actor) -> int:
+    """Queue it, marked as a possible second copy; the caller commits. Returns how many."""
+    queued = db.session.execute(
+        update(Delivery)
+        .where(_held(organization))
+        .values(
+            state=State.QUEUED,
+            reason=None,
+            next_attempt_at=utcnow(),
+            may_be_duplicate=True,
+        )
+        .execution_options(synchronize_session=False)
+    )
+    count = rows_changed(queued)
+    audit.record(
+        actor,
+        "installation.restored_mail_sent",
+        organization_id=organization.id if organization else None,
+        object_type="installation",
+        changes={"mails": {"before": None, "after": count}},
+    )
+    jobs.kick_after_commit()
+    return count
+
+
+def _held(organization: Organization | None) -> ColumnElement[bool]:
+    held = and_(Delivery.state == State.HELD, Delivery.reason == RESTORED)
+    return held if organization is None else held & (Delivery.organization_id == organization.id)

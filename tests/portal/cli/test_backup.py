@@ -90,7 +90,7 @@ def test_a_backup_with_keys_brings_everything_back_elsewhere(
     restored = invoke(elsewhere, "restore", archive)
     assert restored.exit_code == 0, restored.output
     assert "Mail that waited then: 4. It is held (Restored from backup)" in restored.output
-    assert "--replace --send-waiting" in restored.output
+    assert "portal send-restored" in restored.output
     for name in ("encryption-keys", "secret-key"):
         brought = Path(elsewhere["PORTAL_DATA_DIR"]) / name
         assert brought.stat().st_mode & 0o777 == 0o600
@@ -128,6 +128,27 @@ def test_mail_that_waited_is_held_and_no_sweep_releases_it(
         begun = db.session.scalars(select(Attempt)).one()
         assert (begun.outcome, begun.cause) == (AttemptOutcome.UNKNOWN, "restored_from_backup")
         assert not claims.claim("worker", limit=10)
+
+
+def test_mail_that_is_held_since_a_restore_is_let_go_by_a_person(
+    here: dict[str, str], tmp_path: Path
+) -> None:
+    archive = tmp_path / "gatepost.tar"
+    invoke(here, "backup", archive)
+    restored = invoke(here, "restore", archive, "--replace")
+    assert "portal send-restored" in restored.output
+    assert invoke(here, "send-restored", "--organization", "globex").output.startswith("No mail")
+    assert invoke(here, "send-restored").exit_code == 1, "it asks, and nobody answers"
+    sent = invoke(here, "send-restored", "--organization", "acme", "--yes")
+    assert sent.output.startswith(f"Queued: {len(WAITING)}."), sent.output
+    with opened(here):
+        held = db.session.scalars(select(Delivery).where(Delivery.state == State.QUEUED)).all()
+        assert len(held) == len(WAITING)
+        assert all(row.may_be_duplicate and row.reason is None for row in held)
+        assert len(claims.claim("worker", limit=10)) == len(WAITING)
+        done = AuditEntry.action == "installation.restored_mail_sent"
+        (entry,) = db.session.scalars(select(AuditEntry).where(done))
+        assert entry.changes["mails"]["after"] == len(WAITING)
 
 
 def test_mail_that_waited_goes_out_where_that_was_asked_for(
