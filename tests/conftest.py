@@ -62,7 +62,7 @@ def _group(item: pytest.Item) -> str | None:
     assert isinstance(item, pytest.Function)
     if "browser" in item.fixturenames:
         return "browser"
-    if "world" in item.fixturenames:
+    if "shared_engine" in item.fixturenames:
         return f"{item.path.stem} on {item.callspec.params['shared_engine']}"
     return None
 
