@@ -46,8 +46,9 @@ class Letter:
     level: Level | None
 
     @property
-    def is_first_try(self) -> bool:
-        return self.level is None
+    def was_by_host(self) -> bool:
+        """Whether the last try went by the host's sender, and so is counted among its mail."""
+        return self.level in (Level.HOST, Level.FALLBACK)
 
 
 @dataclass(frozen=True, eq=False)
