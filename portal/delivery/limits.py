@@ -21,6 +21,7 @@ from portal.delivery.windows import Window
 from portal.extensions import db
 from portal.kinds import Kind
 from portal.settings.effective import Origin, Resolved
+from portal.validation import address_key
 
 DAILY_CAP = "organization_cap"
 RECIPIENT_CAP = "recipient_cap"
@@ -194,5 +195,5 @@ def _rates_of(resolved: Resolved) -> list[_Limit]:
 
 def _recipient_limit(organization_id: uuid.UUID | None, address: str) -> _Limit:
     # A digest: a key has one length, and the counters hold nobody's address.
-    digest = hashlib.sha256(f"{organization_id}:{address.lower()}".encode()).hexdigest()[:40]
+    digest = hashlib.sha256(f"{organization_id}:{address_key(address)}".encode()).hexdigest()[:40]
     return _Limit(f"recipient:{digest}:hour", _HOUR, PER_RECIPIENT)
