@@ -267,7 +267,7 @@ def test_a_refusal_lists_every_field() -> None:
     [
         ("a" * 65 + "@acme.test", "at most 64 bytes before the @; this one has 65"),
         ("ß" * 33 + "@acme.test", "at most 64 bytes before the @; this one has 66"),
-        ("abcdefgh@" + ".".join(["ü" * 40] * 3) + ".test", "at most 254 bytes; this one has"),
+        ("abcdefgh@" + ".".join(["ü" * 40] * 3) + ".test", "too long"),
     ],
 )
 def test_an_address_too_long_for_mail_is_refused_by_its_octets(typed: str, cure: str) -> None:
