@@ -15,6 +15,10 @@ from email_validator import EmailNotValidError, validate_email
 # relays use. Under this suffix it judges their spelling alone.
 _SUFFIX = ".test"
 
+_LONGEST_LOCAL = 64
+
+# Hangul fillers and the empty Braille cell.
+_FILLERS = "\u115f\u1160\u3164\uffa0\u2800"
 
 # Readers of mail decode such a word (RFC 2047), and what it hides may be a line break.
 _ENCODED_WORD = re.compile(r"=\?[^?\s]+\?[bq]\?", re.IGNORECASE)
@@ -45,7 +49,8 @@ class Stale(Exception):
 
 
 def one_line(field: str, value: str, *, longest: int) -> str:
-    """The value, trimmed, as a single line without control or direction characters.
+    """The value, trimmed, as a single line without control or direction characters; empty where
+    nothing of it can be seen.
 
     Raises Invalid: a line break here could become a header of its own in a mail (RFC 5322, 2.2).
     """
@@ -60,7 +65,7 @@ def one_line(field: str, value: str, *, longest: int) -> str:
         raise Invalid.field(
             field, f"Shorten this to {longest} characters or fewer; it has {len(text)}."
         )
-    return text
+    return text if any(map(_is_seen, text)) else ""
 
 
 def display_name(field: str, value: str, *, longest: int = 200) -> str:
@@ -91,7 +96,18 @@ def email_address(field: str, value: str) -> str:
             field,
             f"Enter an email address, for example ann@example.com. {_sentence(str(problem))}",
         ) from None
-    return parsed.normalized.removesuffix(_SUFFIX)
+    address = parsed.normalized.removesuffix(_SUFFIX)
+    _check_local_part(field, address)
+    return address
+
+
+def address_key(address: str) -> str:
+    """What tells whether two addresses are the same one: the only folding of addresses.
+
+    Lower case, as accounts hold them, and not `casefold`: `straße@` and `strasse@` are two
+    mailboxes.
+    """
+    return address.strip().lower()
 
 
 def web_link(field: str, value: str) -> str:
@@ -136,6 +152,23 @@ def _is_hidden(character: str) -> bool:
     return category in ("Cc", "Zl", "Zp", "Cs") or character in (
         "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
     )
+
+
+def _is_seen(character: str) -> bool:
+    # Cf: soft hyphen, zero-width space and the like; fillers count as letters, but show nothing.
+    category = unicodedata.category(character)
+    return category not in ("Cf", "Zs", "Mn", "Me") and character not in _FILLERS
+
+
+def _check_local_part(field: str, address: str) -> None:
+    """RFC 5321, 4.5.3.1.1, in octets, as RFC 6531 counts them for addresses beyond ASCII."""
+    octets = len(address.rpartition("@")[0].encode())
+    if octets > _LONGEST_LOCAL:
+        raise Invalid.field(
+            field,
+            f"Use an address with at most {_LONGEST_LOCAL} bytes before the @; this one has "
+            f"{octets}. Letters beyond ASCII count as 2 to 4 bytes.",
+        )
 
 
 def _sentence(text: str) -> str:

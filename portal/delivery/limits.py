@@ -21,6 +21,7 @@ from portal.delivery.windows import Window
 from portal.extensions import db
 from portal.kinds import Kind
 from portal.settings.effective import Origin, Resolved
+from portal.validation import address_key
 
 DAILY_CAP = "organization_cap"
 RECIPIENT_CAP = "recipient_cap"
@@ -183,17 +184,31 @@ def forget_old() -> None:
     db.session.commit()
 
 
+def room_of_day(sender_id: uuid.UUID, per_day: int, number: int) -> datetime:
+    """When a sender of so many a day will have had room for this many more (one at least), as far
+    as its counter tells now."""
+    stored = db.session.get(SendCount, _key_of_rate(sender_id, "day"))
+    whole_days, rest = divmod(number - 1, per_day)
+    window = Window.of(_DAY, stored.counts if stored else {})
+    opens = window.opens_at(per_day - rest, utcnow().timestamp())
+    return datetime.fromtimestamp(opens, UTC) + timedelta(days=whole_days)
+
+
 def _rates_of(resolved: Resolved) -> list[_Limit]:
     bundle = resolved.bundle
     rates = ((bundle.per_minute, _MINUTE, "minute"), (bundle.per_day, _DAY, "day"))
     return [
-        _Limit(f"sender:{resolved.sender_id}:{name}", seconds, most)
+        _Limit(_key_of_rate(resolved.sender_id, name), seconds, most)
         for most, seconds, name in rates
         if most is not None
     ]
 
 
+def _key_of_rate(sender_id: uuid.UUID, name: str) -> str:
+    return f"sender:{sender_id}:{name}"
+
+
 def _recipient_limit(organization_id: uuid.UUID | None, address: str) -> _Limit:
     # A digest: a key has one length, and the counters hold nobody's address.
-    digest = hashlib.sha256(f"{organization_id}:{address.lower()}".encode()).hexdigest()[:40]
+    digest = hashlib.sha256(f"{organization_id}:{address_key(address)}".encode()).hexdigest()[:40]
     return _Limit(f"recipient:{digest}:hour", _HOUR, PER_RECIPIENT)

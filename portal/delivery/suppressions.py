@@ -23,6 +23,7 @@ from portal.kinds import Kind
 from portal.settings.scope import Scope
 from portal.smtp.address_faults import AddressFault, address_fault
 from portal.smtp.values import Failure
+from portal.validation import address_key
 
 BOUNCED = "bounced_address"
 # Servers err: in December 2020 Gmail called accounts unknown that were there, for two days.
@@ -91,7 +92,7 @@ class Listed:
 def key_of(organization_id: uuid.UUID | None, address: str) -> str:
     """Whoever wants two mailboxes whose names differ in case alone (RFC 5321, 2.4) has no luck
     with other people's servers either."""
-    return f"{Scope(organization_id).key}:{address.strip().lower()}"
+    return f"{Scope(organization_id).key}:{address_key(address)}"
 
 
 def note(delivery: Delivery, failure: Failure) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, delete, select
 from portal.clock import utcnow
 from portal.extensions import db
 from portal.identity.models import SignInAttempt
+from portal.validation import address_key
 
 WINDOW = timedelta(minutes=15)
 TRIES_OF_ACCOUNT = 10
@@ -95,7 +96,7 @@ def _forget_old(account: str, network: str | None) -> None:
 
 def _account(what: str, email: str) -> str:
     # The table must not collect addresses that people typed by mistake, so it holds a digest.
-    digest = hashlib.sha256(email.strip().lower().encode(errors="replace")).hexdigest()
+    digest = hashlib.sha256(address_key(email).encode(errors="replace")).hexdigest()
     return f"{what}:{digest}"[:64]
 
 

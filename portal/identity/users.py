@@ -12,14 +12,14 @@ from portal.clock import utcnow
 from portal.extensions import db
 from portal.identity import links, passwords, sessions
 from portal.identity.models import AccountLink, SignInSession, User
-from portal.validation import Invalid, display_name, email_address
+from portal.validation import Invalid, address_key, display_name, email_address
 
 LANGUAGES = ("en", "zh")
 
 
 def account_email(field: str, value: str) -> str:
     """The address as accounts hold it: normal form, all in lower case. Raises Invalid."""
-    return email_address(field, value).lower()
+    return address_key(email_address(field, value))
 
 
 def person_name(field: str, value: str) -> str:

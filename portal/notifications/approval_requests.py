@@ -29,7 +29,7 @@ from portal.notifications.recipients import (
     people_of,
 )
 from portal.notifications.resources import Resource
-from portal.validation import FieldError, Invalid, one_line, plain_text
+from portal.validation import FieldError, Invalid, address_key, one_line, plain_text
 
 _LASTS = timedelta(days=7)
 _LONGEST = timedelta(days=90)
@@ -195,7 +195,8 @@ def _requester(people: Sequence[Person], asked: Request, requester: User | None)
     wanted = requester.email if requester is not None else asked.requested_by
     if not wanted:
         return None
-    return next((p for p in people if p.address.casefold() == wanted.casefold()), None)
+    key = address_key(wanted)
+    return next((p for p in people if address_key(p.address) == key), None)
 
 
 def _checked_expiry(expires_at: datetime | None) -> datetime | None:

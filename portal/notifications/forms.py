@@ -26,7 +26,7 @@ from portal.identity.models import Role
 from portal.notifications.models import Severity, Verdict
 from portal.notifications.recipients import Person, parse_audience
 from portal.notifications.resources import Resource
-from portal.validation import Invalid, one_line, plain_text, web_link
+from portal.validation import Invalid, address_key, one_line, plain_text, web_link
 
 # So many members are offered as boxes to tick; others are named by their address.
 MOST_BOXES = 100
@@ -216,13 +216,13 @@ class RuleForm(AudienceForm):
 
     def fill(self, entries: Iterable[str]) -> None:
         """Show the entries of a rule; what no box stands for becomes a line."""
-        boxes = {value.partition(":")[2].casefold(): value for value, _ in self.members.choices}
+        boxes = {address_key(value.partition(":")[2]): value for value, _ in self.members.choices}
         self.roles.data, self.members.data, lines = [], [], []
         for entry in entries:
             kind, _, address = entry.partition(":")
             if kind == "role":
                 self.roles.data.append(entry)
-            elif (box := boxes.get(address.casefold())) is not None:
+            elif (box := boxes.get(address_key(address))) is not None:
                 self.members.data.append(box)
             else:
                 lines.append(entry.removeprefix("address:"))

@@ -13,7 +13,7 @@ from sqlalchemy.orm import joinedload
 
 from portal.extensions import db
 from portal.identity.models import Membership, Organization, Role
-from portal.validation import Invalid, email_address
+from portal.validation import Invalid, address_key, email_address
 
 
 class LeftOutReason(StrEnum):
@@ -65,7 +65,7 @@ def parse_audience(field: str, entries: Iterable[object]) -> list[str]:
 
 def choose(people: Sequence[Person], audience: Sequence[str]) -> Recipients:
     """The addresses for an audience, each once, in the order in which they were named."""
-    by_address = {person.address.casefold(): person for person in people}
+    by_address = {address_key(person.address): person for person in people}
     chosen: dict[str, Chosen] = {}
     omitted: dict[str, Omitted] = {}
     for entry in audience:
@@ -74,12 +74,12 @@ def choose(people: Sequence[Person], audience: Sequence[str]) -> Recipients:
             for person in people:
                 if person.role.value == value:
                     _consider(person, entry, chosen, omitted)
-        elif (named := by_address.get(value.casefold())) is not None:
+        elif (named := by_address.get(address_key(value))) is not None:
             _consider(named, entry, chosen, omitted)
         elif kind == "user":
-            omitted[value.casefold()] = Omitted(entry, None, LeftOutReason.NOT_A_MEMBER)
+            omitted[address_key(value)] = Omitted(entry, None, LeftOutReason.NOT_A_MEMBER)
         else:
-            chosen.setdefault(value.casefold(), Chosen(value, None, entry))
+            chosen.setdefault(address_key(value), Chosen(value, None, entry))
     return Recipients(tuple(chosen.values()), tuple(omitted.values()))
 
 
@@ -108,7 +108,7 @@ def people_of(organization: Organization) -> list[Person]:
 def _consider(
     person: Person, entry: str, chosen: dict[str, Chosen], omitted: dict[str, Omitted]
 ) -> None:
-    key = person.address.casefold()
+    key = address_key(person.address)
     if person.is_verified:
         chosen.setdefault(key, Chosen(person.address, person, entry))
     else:

@@ -15,6 +15,7 @@ from sqlalchemy.orm import selectinload
 from portal.delivery.models import Delivery, Level, State
 from portal.extensions import db
 from portal.identity.models import Organization
+from portal.validation import address_key
 
 PAGE = 50
 
@@ -162,4 +163,4 @@ def _conditions(filters: Filters) -> Iterator[ColumnElement[bool]]:
 def _spellings(address: str) -> set[str]:
     """The address as given and as it is stored: a domain always in lower case."""
     local, at, domain = address.strip().rpartition("@")
-    return {address.strip(), f"{local}{at}{domain.lower()}", address.strip().lower()}
+    return {address.strip(), f"{local}{at}{domain.lower()}", address_key(address)}

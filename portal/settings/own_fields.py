@@ -9,7 +9,7 @@ from typing import Any
 from portal.audit import log as audit
 from portal.kinds import BY_KEY, Category
 from portal.settings.models import Sender
-from portal.validation import FieldError, Invalid, email_address
+from portal.validation import FieldError, Invalid, address_key, email_address
 
 OWN_KEYS = ("priority", "kinds", "allowed_from")
 _MOST_ADDRESSES = 100
@@ -62,8 +62,8 @@ def may_bear(sender: Sender, address: str) -> bool:
     local, _, domain = address.rpartition("@")
     if not local.isascii():
         return False
-    allowed = {entry.casefold() for entry in sender.allowed_from}
-    return bool(allowed & {address.casefold(), f"@{domain}".casefold()})
+    allowed = {address_key(entry) for entry in sender.allowed_from}
+    return bool(allowed & {address_key(address), address_key(f"@{domain}")})
 
 
 def _priority(key: str, raw: Any) -> int:

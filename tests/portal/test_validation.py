@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from portal.validation import (
     FieldError,
     Invalid,
+    address_key,
     display_name,
     email_address,
     one_line,
@@ -45,6 +46,15 @@ def line(value: str) -> str:
 )
 def test_a_line_is_trimmed_and_otherwise_kept(typed: str, meant: str) -> None:
     assert line(typed) == meant
+
+
+@pytest.mark.parametrize(
+    "unseen",
+    ["\u00ad\u200b", "\ufeff", "\u3164", "\u2800", "\u200d \ufe0f", "\u034f", "\U000e0061"],
+)
+def test_a_line_of_which_nothing_can_be_seen_is_empty(unseen: str) -> None:
+    assert line(unseen) == ""
+    assert line(f"a{unseen}") == f"a{unseen}"
 
 
 @pytest.mark.parametrize("hidden", [*BREAKS, *TURNS, "\ud800", "\x7f", "\t"])
@@ -250,3 +260,24 @@ def test_a_refusal_lists_every_field() -> None:
     refused = Invalid([FieldError("a", "One."), FieldError("b", "Two.")])
     assert str(refused) == "a: One.; b: Two."
     assert [error.field for error in refused.errors] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "cure"),
+    [
+        ("a" * 65 + "@acme.test", "at most 64 bytes before the @; this one has 65"),
+        ("ß" * 33 + "@acme.test", "at most 64 bytes before the @; this one has 66"),
+        ("abcdefgh@" + ".".join(["ü" * 40] * 3) + ".test", "too long"),
+    ],
+)
+def test_an_address_too_long_for_mail_is_refused_by_its_octets(typed: str, cure: str) -> None:
+    error = refusal(lambda: email_address("to", typed))
+    assert error.field == "to" and cure in error.message
+    assert email_address("to", "a" * 64 + "@acme.test")
+    assert email_address("to", "ß" * 32 + "@acme.test")
+
+
+def test_addresses_are_the_same_by_lower_case_alone() -> None:
+    assert address_key(" Ann@Acme.Test ") == address_key("ann@acme.test")
+    assert address_key("straße@acme.test") != address_key("strasse@acme.test")
+    assert address_key("STRASSE@acme.test") != address_key("straße@acme.test")

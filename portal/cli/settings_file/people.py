@@ -14,6 +14,7 @@ from portal.clock import utcnow
 from portal.extensions import db
 from portal.identity import administrators, members, tokens, users
 from portal.identity.models import ApiToken, Organization, Role, User
+from portal.validation import address_key
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def check_consistent(sections: Iterable[Section]) -> None:
             value = section.get(key)
             if value is None:
                 continue
-            other = first.setdefault((section.values["email"].lower(), key), section)
+            other = first.setdefault((address_key(section.values["email"]), key), section)
             if other.get(key) != value:
                 message = f"The same person has another {key} on line {other.lines[key]}."
                 problems.append(section.problem(key, message))

@@ -45,8 +45,8 @@ class ResourceShape(BaseModel):
 
 
 class DeliveryShape(BaseModel):
-    """One letter for one recipient. Values not yet known are null; so are `server` and `ip` of
-    the platform's own server where an organization reads."""
+    """One letter for one recipient. Values not yet known are null; so are `server`, `ip` and the
+    `reply` of the platform's own server where an organization reads."""
 
     id: uuid.UUID
     notification_id: uuid.UUID
@@ -92,7 +92,7 @@ _DELIVERY_APART = {"notification_id", "organization", "server", "ip", "reply", "
 
 
 class AttemptShape(BaseModel):
-    """One try of a delivery; `outcome` null: it still runs."""
+    """One try of a delivery; `outcome` null: it still runs. `cause`: why it was not accepted."""
 
     number: int
     started_at: ShownTime
@@ -101,6 +101,7 @@ class AttemptShape(BaseModel):
     server: str | None
     ip: str | None
     phase: str | None
+    cause: str | None
     code: int | None
     enhanced_code: str | None
     reply: str | None
@@ -108,10 +109,11 @@ class AttemptShape(BaseModel):
 
     @classmethod
     def of(cls, shown: ShownAttempt) -> "AttemptShape":
-        same = cls.model_fields.keys() - {"server", "ip", "reply", "phase", "ms"}
+        same = cls.model_fields.keys() - {"server", "ip", "reply", "phase", "cause", "ms"}
         return cls(
             **{name: getattr(shown.attempt, name) for name in same},
             phase=shown.phase,
+            cause=shown.cause,
             ms=shown.ms,
             server=shown.route.server,
             ip=shown.route.ip,

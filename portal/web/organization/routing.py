@@ -18,7 +18,7 @@ from portal.notifications.forms import MembersMayForm, RuleForm
 from portal.notifications.models import RoutingRule, Severity
 from portal.notifications.recipients import Recipients, choose, people_of
 from portal.settings import overview
-from portal.validation import Invalid
+from portal.validation import Invalid, address_key
 from portal.web import guard
 from portal.web.blueprints import organization as blueprint
 from portal.web.forms import put_errors
@@ -43,7 +43,7 @@ def routing(organization: Organization) -> ResponseReturnValue:
         "organization/routing.html",
         organization=organization,
         rules=found,
-        names={person.address.casefold(): person.name for person in people},
+        names={address_key(person.address): person.name for person in people},
         outcomes=[_outcome(organization, found, severity) for severity in reversed(Severity)],
         goes_by_host=overview.route(organization).by_host,
         form=MembersMayForm(members_may_raise=organization.members_may_raise),

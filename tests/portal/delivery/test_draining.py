@@ -8,7 +8,7 @@ import pytest
 from portal.clock import utcnow
 from portal.delivery import draining
 from portal.delivery.counting import Count
-from portal.delivery.models import Attempt, AttemptOutcome, Delivery, Level, State
+from portal.delivery.models import Attempt, AttemptOutcome, Delivery, Level, SendCount, State
 from portal.delivery.outbox import Addressee
 from portal.extensions import db
 from portal.identity.models import Organization
@@ -69,3 +69,34 @@ def test_of_a_few_mails_no_rate_is_told(globex: Organization) -> None:
     hand_over(sender, mails(globex, 4), within=timedelta(minutes=2))
     mails(globex, 5)
     assert draining.of_sender(sender) == draining.Drain(Count(5))
+
+
+def test_a_sender_hands_over_no_more_than_its_own_limits_let_it(globex: Organization) -> None:
+    sender = senders.find(Scope.of(globex), "main")
+    assert sender is not None
+    hand_over(sender, mails(globex, 20), within=timedelta(seconds=2))
+    mails(globex, 50)
+    assert (draining.of_sender(sender).per_minute or 0) > 100, "as measured"
+    (version,) = sender.versions
+    version.per_minute = 5
+    for drain in (
+        draining.of_sender(sender),
+        draining.of_organization(globex, Count(50)),
+        draining.at_host(Count(50)),
+    ):
+        assert drain.per_minute == 5 and drain.done_at is not None
+        assert timedelta(minutes=9) < drain.done_at - utcnow() < timedelta(minutes=11)
+
+    version.per_day = 60
+    slot = int(utcnow().timestamp() // 7200)
+    counts = {str(slot): 20}
+    key, ends_at = f"sender:{sender.id}:day", utcnow() + timedelta(days=2)
+    db.session.add(SendCount(key=key, counts=counts, ends_at=ends_at))
+    done_at = draining.of_sender(sender).done_at
+    assert done_at is not None and done_at - utcnow() > timedelta(hours=23), "40 are left today"
+    version.per_day = 70
+    done_at = draining.of_sender(sender).done_at
+    assert done_at is not None and done_at - utcnow() < timedelta(hours=1), "all have room"
+    version.per_day = 20
+    done_at = draining.of_sender(sender).done_at
+    assert done_at is not None and done_at - utcnow() > timedelta(days=2), "two full days first"

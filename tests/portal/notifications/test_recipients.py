@@ -46,6 +46,18 @@ def test_each_person_is_told_once() -> None:
     ]
 
 
+def test_people_whose_addresses_differ_in_letters_that_fold_together_are_two() -> None:
+    pair = (person("straße@acme.test"), person("strasse@acme.test"))
+    both = ["straße@acme.test", "strasse@acme.test"]
+    assert [one.address for one in choose(pair, ["role:member"]).chosen] == both
+    for address in both:
+        for entry in (f"address:{address}", f"user:{address}"):
+            (chosen,) = choose(pair, [entry]).chosen
+            assert chosen.person is not None and chosen.person.address == address
+    assert len(choose((), [f"address:{address}" for address in both]).chosen) == 2
+    assert len(choose((), [f"user:{address}" for address in both]).omitted) == 2
+
+
 def test_a_member_named_by_address_is_written_to_as_a_member() -> None:
     (chosen,) = choose(PEOPLE, ["address:Alice@acme.test"]).chosen
     assert (chosen.address, chosen.person) == ("alice@acme.test", ALICE)

@@ -14,7 +14,7 @@ from portal.delivery.counting import Count
 from portal.delivery.models import State
 from portal.delivery.suppressions import BOUNCED, FOR_GOOD, REST, Suppression
 from portal.records import suppressions
-from portal.records.visibility import PLATFORM_SERVER, route_of
+from portal.records.visibility import route_of
 from portal.settings.scope import HOST, Scope
 from tests.cast import Cast
 from tests.portal.records.records import listed, organization_of, told
@@ -107,5 +107,4 @@ def test_an_organization_does_not_read_the_name_of_the_platforms_server(
     entry.reply = "5.1.1 gone@x.test unknown at relay.platform.test"
     at_host = route_of(entry, level=entry.level, at_host=True).reply
     inside = route_of(entry, level=entry.level, at_host=False).reply
-    assert at_host == entry.reply
-    assert inside == f"5.1.1 gone@x.test unknown at {PLATFORM_SERVER}"
+    assert (at_host, inside) == (entry.reply, None)

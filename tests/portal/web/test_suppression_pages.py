@@ -46,7 +46,8 @@ def test_an_administrator_lifts_a_selection_and_one(app: Flask, visit: Browser, 
     theirs = suppressed(app, Scope(cast.globex.id), "theirs@x.test")
     visit.sign_in(cast.alice)
     page = visit.open(ACME).follow("Suppression list: 3")
-    assert "The mailbox does not exist" in page.text and "550 5.1.1 User unknown" in page.text
+    assert "The mailbox does not exist" in page.text and "550 5.1.1" in page.text
+    assert "User unknown" not in page.text, "the text of the platform's server"
     assert "a mail whose record is gone" in page.text and "theirs@x.test" not in page.text
     narrowed = visit.open(f"{ACME}/suppressions?q=TWO")
     assert "two@x.test" in narrowed.text and "one@x.test" not in narrowed.text
@@ -146,7 +147,7 @@ def test_systems_read_and_lift_in_their_scope(app: Flask, cast: Cast, system: Ma
         "cause": "no_such_mailbox",
         "code": 550,
         "enhanced_code": "5.1.1",
-        "reply": "5.1.1 User unknown",
+        "reply": None,
         "refusals": 1,
     }
     for wanted, found in (("address=TWO@x.test", [str(two)]), ("q=one", [str(one)]), ("q=z", [])):
@@ -155,7 +156,7 @@ def test_systems_read_and_lift_in_their_scope(app: Flask, cast: Cast, system: Ma
     assert done(globex.get("/suppressions"))["items"] == []
     assert [item["id"] for item in done(host.get("/suppressions"))["items"]] == [str(own)]
     there = done(host.get("/organizations/acme/suppressions"))["items"]
-    assert len(there) == 2
+    assert [item["reply"] for item in there] == ["5.1.1 User unknown"] * 2
 
     refused(acme.get("/suppressions"), 403)
     refused(reader.call("DELETE", f"/suppressions/{one}"), 403)
