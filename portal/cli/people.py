@@ -9,7 +9,7 @@ from portal.audit.log import OPERATOR
 from portal.cli import application
 from portal.cli.failures import Failed
 from portal.extensions import db
-from portal.identity import administrators, organizations, tokens, users
+from portal.identity import administrators, organizations, person_names, tokens, users
 from portal.identity.models import Organization, User
 from portal.identity.policy import Scope
 
@@ -86,7 +86,10 @@ def _with_password(email: str, name: str | None, password: str) -> User:
     user = users.by_email(email)
     if user is None:
         return users.create(
-            email=email, name=name or email.partition("@")[0], password=password, actor=OPERATOR
+            email=email,
+            name=name or person_names.from_address(email),
+            password=password,
+            actor=OPERATOR,
         )
     users.give_password(user, name=name or user.name, password=password)
     return user

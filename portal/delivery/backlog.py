@@ -28,6 +28,12 @@ def waiting_for(scope: Scope) -> Count:
     return _count(scope, _WAITING)
 
 
+def waiting_in(organization: Organization) -> Count:
+    """Mail of the organization that has not left, by whichever sender it is to."""
+    mine = Delivery.organization_id == organization.id
+    return counting.count(select(Delivery.id).where(mine, Delivery.state.in_(_WAITING)))
+
+
 def due_by(scope: Scope, sender: Sender) -> Count:
     """Mail that leaves by this sender as soon as a worker takes it: nothing held or deferred."""
     is_default = effective.settings_of(scope).default_sender_id == sender.id

@@ -16,7 +16,7 @@ from portal.address_spelling import with_port
 from portal.audit import log as audit
 from portal.audit.log import Actor
 from portal.clock import new_id, utcnow
-from portal.delivery import identity, rotating
+from portal.delivery import health, identity, rotating
 from portal.delivery.claims import LEASE
 from portal.delivery.guards import guard_for
 from portal.delivery.lease_clock import lease_now
@@ -241,6 +241,8 @@ def _finish(
             db.session.flush()
             _activate_draft(scope, checked, sender_id, actor)
             _note_active(checked, sender_id, seen)
+    if report.passed:
+        _go_on(checked, sender_id)
     db.session.commit()
 
 
@@ -261,12 +263,23 @@ def _note_active(
     checked: Candidate, sender_id: uuid.UUID | None, certificate_expires_at: datetime | None
 ) -> None:
     """The stored values of the version that sends were tested: its certificate is known anew."""
+    if sender := _as_it_sends(checked, sender_id):
+        senders.note_pass(sender, certificate_expires_at=certificate_expires_at)
+
+
+def _go_on(checked: Candidate, sender_id: uuid.UUID | None) -> None:
+    """What a paused sender holds need not wait for a probe: the test was one."""
+    if sender := _as_it_sends(checked, sender_id):
+        health.works(sender)
+
+
+def _as_it_sends(checked: Candidate, sender_id: uuid.UUID | None) -> Sender | None:
+    """The sender, where the values that were tested are those of its version that sends."""
     sender = db.session.get(Sender, sender_id) if sender_id else None
     active = effective.version_of(sender, VersionState.ACTIVE) if sender else None
     if sender is None or active is None or not isinstance(checked.secret_change, Keep | Clear):
-        return
-    if effective.values_of(active) == checked.values:
-        senders.note_pass(sender, certificate_expires_at=certificate_expires_at)
+        return None
+    return sender if effective.values_of(active) == checked.values else None
 
 
 def _settle(record: Delivery, report: Report) -> None:

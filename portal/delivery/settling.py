@@ -4,7 +4,7 @@ import random
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
 
@@ -30,6 +30,9 @@ SEALED = "letter_does_not_open"
 _GREYLISTING_CODES = (450, 451)
 # A server that answers so late in a session is there, whatever it says of the mail.
 _IN_SESSION = (Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.BODY, Phase.DOT)
+# From here on a server knows the mail, so that its refusal may be about this one alone.
+_AFTER_MAIL = (Phase.RCPT, Phase.DATA, Phase.BODY, Phase.DOT)
+_JUST_NOW = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,6 +152,11 @@ def _refused(delivery: Delivery, attempt: Attempt, failure: Failure, sender: Sen
     _note(delivery, attempt, failure)
     failure_class = classify(failure)
     now = utcnow()
+    is_fault = failure_class is FailureClass.ROUTE_FAULT
+    other = is_fault and _has_other_route(delivery, sender, now)
+    alone = is_fault and not other and _is_alone(delivery, failure, sender, now)
+    if alone:
+        failure_class = FailureClass.TEMPORARY
     decision = retry.decide(
         failure_class,
         kind=BY_KEY[delivery.kind],
@@ -163,7 +171,6 @@ def _refused(delivery: Delivery, attempt: Attempt, failure: Failure, sender: Sen
         case Hold():
             attempt.outcome, attempt.is_route_fault = AttemptOutcome.DEFERRED, True
             health.fails(sender, failure, now)
-            other = _has_other_route(delivery, sender, now)
             delivery.state = State.QUEUED if other else State.HELD
             delivery.reason = FAILOVER if other else health.SENDER_FAILING
             delivery.next_attempt_at = now if other else None
@@ -180,10 +187,31 @@ def _refused(delivery: Delivery, attempt: Attempt, failure: Failure, sender: Sen
         case AskSomeone():
             raise AssertionError("a refusal is never unknown")
     if failure_class is not FailureClass.ROUTE_FAULT:
-        if failure.phase in _IN_SESSION:
+        if failure.phase in _IN_SESSION and not alone:
             health.works(sender)
         else:
             health.is_late(sender, now)
+
+
+def _is_alone(delivery: Delivery, failure: Failure, sender: Sender | None, now: datetime) -> bool:
+    """Whether the server refuses this mail as if the route were at fault, and takes others.
+
+    It took one a moment ago, or since it last refused this one. A quota is used up from one mail to
+    the next, so that only the second counts there. The mail is tried again for as long as it lives.
+    """
+    works_at = sender.last_success_at if sender else None
+    if works_at is None or failure.phase not in _AFTER_MAIL:
+        return False
+    if failure.cause != Cause.QUOTA and now - works_at < _JUST_NOW:
+        return True
+    refused_at = db.session.scalar(
+        select(func.max(Attempt.started_at)).where(
+            Attempt.delivery_id == delivery.id,
+            Attempt.is_route_fault,
+            Attempt.phase.in_(_AFTER_MAIL),
+        )
+    )
+    return refused_at is not None and refused_at < works_at
 
 
 def _has_other_route(delivery: Delivery, failed: Sender | None, now: datetime) -> bool:

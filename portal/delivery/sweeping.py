@@ -3,7 +3,7 @@
 import uuid
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, delete, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
 
 from portal.clock import utcnow
 from portal.database import reading_only
@@ -38,22 +38,17 @@ def handle_events() -> int:
 
 
 def probe_paused_senders() -> None:
-    """Let one held mail of each paused sender try whether its server is back, and commit."""
+    """Let one held mail of each paused sender try whether its server is back, and commit.
+
+    What has failed as a probe goes behind the others, and so does its organization: a mail that is
+    refused for a reason of its own must not keep the mail of everybody else.
+    """
     now = utcnow()
     due = db.session.scalars(select(Sender).where(Sender.next_probe_at <= now)).all()
     for sender in due:
-        oldest = db.session.scalar(
-            select(Delivery.id)
-            .where(
-                Delivery.state == State.HELD,
-                Delivery.reason == SENDER_FAILING,
-                Delivery.sender_id == sender.id,
-            )
-            .order_by(Delivery.priority, Delivery.id)
-            .limit(1)
-        )
-        if oldest is not None:
-            _queue(Delivery.id == oldest, now)
+        probe = _next_probe(sender)
+        if probe is not None:
+            _queue(Delivery.id == probe, now)
     db.session.commit()
 
 
@@ -104,6 +99,34 @@ def release_stranded() -> None:
                 waits = Delivery.reason.in_(_NO_SENDER) & same_route
                 _queue((Delivery.organization_id == organization_id) & waits, now)
     db.session.commit()
+
+
+def _next_probe(sender: Sender) -> uuid.UUID | None:
+    """Of what was tried least the most urgent and oldest."""
+    waits = and_(
+        Delivery.state == State.HELD,
+        Delivery.reason == SENDER_FAILING,
+        Delivery.sender_id == sender.id,
+    )
+    tried = (
+        select(Delivery.organization_id, func.count().label("mails"))
+        .where(waits, Delivery.attempt_count > 0)
+        .group_by(Delivery.organization_id)
+        .subquery()
+    )
+    same = Delivery.organization_id.is_not_distinct_from(tried.c.organization_id)
+    return db.session.scalar(
+        select(Delivery.id)
+        .outerjoin(tried, same)
+        .where(waits)
+        .order_by(
+            func.coalesce(tried.c.mails, 0),
+            Delivery.attempt_count,
+            Delivery.priority,
+            Delivery.id,
+        )
+        .limit(1)
+    )
 
 
 def _has_sender(organization: Organization | None, kind: Kind) -> bool:

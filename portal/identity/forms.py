@@ -19,7 +19,7 @@ from wtforms import (
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Optional, ValidationError
 
-from portal.identity import passwords, users
+from portal.identity import passwords, person_names, users
 from portal.identity.models import Role
 from portal.identity.policy import Scope
 from portal.validation import Invalid, display_name, slug
@@ -58,7 +58,7 @@ def _email(label: str, autocomplete: str) -> EmailField:
 
 def _person_name(autocomplete: str) -> StringField:
     return StringField(
-        _l("Name"), [follows(users.person_name)], render_kw={"autocomplete": autocomplete}
+        _l("Name"), [follows(person_names.check)], render_kw={"autocomplete": autocomplete}
     )
 
 
@@ -165,7 +165,7 @@ class OrganizationForm(OrganizationNameForm):
     )
     administrator_name = StringField(
         _l("Name of the first Administrator"),
-        [Optional(), follows(users.person_name)],
+        [Optional(), follows(person_names.check)],
         render_kw={"autocomplete": "off"},
     )
 

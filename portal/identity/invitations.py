@@ -13,7 +13,7 @@ from portal.audit.log import Actor, ActorType
 from portal.audit.models import AuditEntry
 from portal.clock import utcnow
 from portal.extensions import db
-from portal.identity import links, members, users
+from portal.identity import links, members, person_names, throttle, users
 from portal.identity.models import (
     AccountLink,
     LinkPurpose,
@@ -42,23 +42,23 @@ def invite(
     organization: Organization, *, email: str, name: str, role: Role, actor: Actor
 ) -> Invitation:
     """Invite a person into the organization. Raises Invalid."""
+    address, name = users.account_email("email", email), person_names.check("name", name)
+    user = _person(address)
     members.lock(organization)
-    address = users.account_email("email", email)
-    user = _person(address, users.person_name("name", name))
     if members.membership_of(organization, user) is not None:
         raise Invalid.field(
             "email", f"{address} is a member already. Change the role on the members page."
         )
-    return _invite(organization, user, role=role, actor=actor)
+    return _invite(organization, user, role=role, name=name, actor=actor)
 
 
 def invite_to_host(*, email: str, name: str, actor: Actor) -> Invitation:
     """Invite a new person as a system administrator. Raises Invalid."""
-    address = users.account_email("email", email)
-    user = _person(address, users.person_name("name", name))
+    address, name = users.account_email("email", email), person_names.check("name", name)
+    user = _person(address)
     if user.is_system_administrator:
         raise Invalid.field("email", f"{address} is a system administrator already.")
-    return _invite(None, user, role=None, actor=actor)
+    return _invite(None, user, role=None, name=name, actor=actor)
 
 
 def pending(organization: Organization | None) -> list[AccountLink]:
@@ -93,6 +93,7 @@ def of_person(organization: Organization | None, user: User) -> AccountLink | No
 def resend(link: AccountLink, *, actor: Actor) -> Invitation:
     """A new link in place of the old one, which opens nothing any more. Raises Invalid."""
     assert link.user is not None
+    _lock(link.user)
     if link.organization is not None:
         members.lock(link.organization)
         _check_amount(link.organization)
@@ -103,6 +104,7 @@ def resend(link: AccountLink, *, actor: Actor) -> Invitation:
             f"The invitation of {link.user.email} was mailed less than a minute ago. "
             "Wait a minute before it is mailed again.",
         )
+    _admit("invitation", link.organization, link.user)
     token = links.renew(link)
     _record("invitation.resent", link, actor)
     return Invitation(link, link.user, token)
@@ -147,12 +149,18 @@ def accept(link: AccountLink, *, ip: str | None) -> User:
     return user
 
 
-def _person(address: str, name: str) -> User:
-    """The person of an address, made where there is none; without a password nobody signs in."""
-    found = users.by_email(address)
-    if found is not None:
-        return found
-    made = User(email=address, name=name)
+def _person(address: str) -> User:
+    """The person of an address, locked; made where there is none, without a password.
+
+    One who has no account is called by the address alone: every organization sees this row.
+    """
+    found = users.by_email(address) or _made(address)
+    _lock(found)
+    return found
+
+
+def _made(address: str) -> User:
+    made = User(email=address, name=person_names.from_address(address))
     try:
         with db.session.begin_nested():
             db.session.add(made)
@@ -162,24 +170,33 @@ def _person(address: str, name: str) -> User:
     return made
 
 
+def _lock(user: User) -> None:
+    """Let no one else invite the person until this transaction ends, so that all are counted.
+
+    Always before the organization is locked. On SQLite one transaction writes at a time anyway.
+    """
+    db.session.execute(select(User.id).where(User.id == user.id).with_for_update(key_share=True))
+
+
 def _invite(
-    organization: Organization | None, user: User, *, role: Role | None, actor: Actor
+    organization: Organization | None, user: User, *, role: Role | None, name: str, actor: Actor
 ) -> Invitation:
     if organization is not None:
         _check_amount(organization)
     waiting = db.session.scalar(_unused(organization).where(AccountLink.user_id == user.id))
-    if waiting is None:
-        link, token = links.create(
-            LinkPurpose.INVITATION, user=user, organization=organization, role=role
-        )
-    elif links.state_of(waiting) is links.LinkState.USABLE:
+    if waiting is not None and links.state_of(waiting) is links.LinkState.USABLE:
         raise Invalid.field(
             "email",
             f"{user.email} is invited already and has not answered yet. "
             "Mail the invitation again from the list.",
         )
+    _admit("email", organization, user)
+    if waiting is None:
+        link, token = links.create(
+            LinkPurpose.INVITATION, user=user, organization=organization, role=role, name=name
+        )
     else:
-        waiting.role = role
+        waiting.role, waiting.name = role, name
         link, token = waiting, links.renew(waiting)
     _record("invitation.sent", link, actor)
     return Invitation(link, user, token)
@@ -209,6 +226,19 @@ def _check_amount(organization: Organization) -> None:
             f"{organization.name} mailed {MAILS_A_DAY} invitations within a day, which is the most "
             "allowed. Go on tomorrow.",
         )
+
+
+def _admit(field: str, organization: Organization | None, user: User) -> None:
+    """Count one mail to the address, whether or not earlier invitations were withdrawn."""
+    try:
+        throttle.admit_invitation(user.email, organization.id if organization else None)
+    except throttle.Throttled as full:
+        when = f"{full.until + timedelta(minutes=1):%Y-%m-%d %H:%M} UTC"
+        raise Invalid.field(
+            field,
+            f"{user.email} was mailed as many invitations as one address gets in a while. "
+            f"Try again after {when}.",
+        ) from None
 
 
 def _person_acts(user: User, ip: str | None) -> Actor:

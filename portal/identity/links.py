@@ -68,6 +68,7 @@ def create(
     user: User | None = None,
     organization: Organization | None = None,
     role: Role | None = None,
+    name: str | None = None,
 ) -> tuple[AccountLink, str]:
     """A new link and its token, which cannot be had again."""
     token = new_secret()
@@ -77,6 +78,7 @@ def create(
         user_id=user.id if user else None,
         organization_id=organization.id if organization else None,
         role=role,
+        name=name,
         expires_at=utcnow() + LIFETIMES[purpose],
     )
     db.session.add(link)

@@ -103,7 +103,10 @@ class SignInSession(db.Model):
 
 
 class AccountLink(db.Model):
-    """A one-time link: set-up, invitation or recovery. Only the SHA-256 of its token is stored."""
+    """A one-time link: set-up, invitation or recovery. Only the SHA-256 of its token is stored.
+
+    `name`: what an invitation calls a person who has no account yet; it counts for this one alone.
+    """
 
     __tablename__ = "account_links"
     __table_args__ = (Index("ix_account_links_user_id_purpose", "user_id", "purpose"),)
@@ -114,6 +117,7 @@ class AccountLink(db.Model):
     user_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id"))
     organization_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("organizations.id"))
     role: Mapped[Role | None] = mapped_column(text_enum(Role))
+    name: Mapped[str | None] = mapped_column(String(200))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -147,7 +151,8 @@ class ApiToken(db.Model):
 
 
 class SignInAttempt(db.Model):
-    """A sign-in that was refused: limits guessing per account and address; not a lock."""
+    """A try to sign in, a recovery asked for or an invitation mailed, by a digest of what it is
+    about: limits how often, and is no lock."""
 
     __tablename__ = "sign_in_attempts"
     __table_args__ = (

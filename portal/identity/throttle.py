@@ -1,4 +1,4 @@
-"""How often a password may be tried, or a recovery mail asked for.
+"""How often a password may be tried, a recovery mail asked for, or an address invited.
 
 Counted by account and address together, and by address alone: whoever guesses from elsewhere never
 locks the owner out. A try is written down before the password is looked at, so that many at once
@@ -7,6 +7,7 @@ are counted too; a right password takes its own tries away.
 
 import hashlib
 import ipaddress
+import uuid
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, delete, select
@@ -22,6 +23,11 @@ TRIES_OF_ADDRESS = 50
 RECOVERY_WINDOW = timedelta(hours=1)
 RECOVERIES_OF_ACCOUNT = 3
 RECOVERIES_OF_ADDRESS = 20
+# Mail to somebody who did not ask for it. One organization leaves room for another.
+INVITATION_WINDOW = timedelta(days=1)
+INVITATIONS_AN_HOUR = 3
+INVITATIONS_A_DAY = 4
+INVITATIONS_OF_ALL_A_DAY = 5
 
 
 class Throttled(Exception):
@@ -37,7 +43,7 @@ def admit_sign_in(email: str, *, ip: str | None) -> None:
     account, network = _account("sign-in", email), _network(ip)
     _forget_old(account, network)
     both = (SignInAttempt.account == account) & (SignInAttempt.ip == network)
-    tries = SignInAttempt.account.not_like("recovery:%") & (SignInAttempt.ip == network)
+    tries = SignInAttempt.account.like("sign-in:%") & (SignInAttempt.ip == network)
     _refuse_beyond(TRIES_OF_ACCOUNT, both, WINDOW)
     _refuse_beyond(TRIES_OF_ADDRESS, tries, WINDOW)
     db.session.add(SignInAttempt(at=utcnow(), account=account, ip=network))
@@ -66,6 +72,22 @@ def admit_recovery(email: str, *, ip: str | None) -> bool:
     return len(earlier) < RECOVERIES_OF_ACCOUNT
 
 
+def admit_invitation(email: str, organization_id: uuid.UUID | None) -> None:
+    """Write one invitation of the organization (None: of the host) to this address down.
+
+    Raises Throttled when the address was mailed enough. Who calls holds the person's row, so that
+    many at once are counted.
+    """
+    anyone = _account("invitation", email)
+    own = _account("invitation", f"{organization_id}:{email}")
+    now = utcnow()
+    _forget(SignInAttempt.account.in_((anyone, own)), INVITATION_WINDOW)
+    _refuse_beyond(INVITATIONS_OF_ALL_A_DAY, SignInAttempt.account == anyone, INVITATION_WINDOW)
+    _refuse_beyond(INVITATIONS_A_DAY, SignInAttempt.account == own, INVITATION_WINDOW)
+    _refuse_beyond(INVITATIONS_AN_HOUR, SignInAttempt.account == own, timedelta(hours=1))
+    db.session.add_all(SignInAttempt(at=now, account=account) for account in (anyone, own))
+
+
 def _refuse_beyond(limit: int, which: ColumnElement[bool], window: timedelta) -> None:
     times = _times(which, window, limit)
     if len(times) >= limit:
@@ -85,13 +107,15 @@ def _times(which: ColumnElement[bool], window: timedelta, limit: int) -> list[da
 
 
 def _forget_old(account: str, network: str | None) -> None:
+    # An invitation has no address of a visitor, as little as a try from a socket without one.
+    is_invitation = SignInAttempt.account.like("invitation:%")
+    which = (SignInAttempt.account == account) | (SignInAttempt.ip == network)
+    _forget(which & ~is_invitation, RECOVERY_WINDOW)
+
+
+def _forget(which: ColumnElement[bool], window: timedelta) -> None:
     # Here and not in a job: what is asked about is what grows.
-    db.session.execute(
-        delete(SignInAttempt).where(
-            (SignInAttempt.account == account) | (SignInAttempt.ip == network),
-            SignInAttempt.at < utcnow() - RECOVERY_WINDOW,
-        )
-    )
+    db.session.execute(delete(SignInAttempt).where(which, SignInAttempt.at < utcnow() - window))
 
 
 def _account(what: str, email: str) -> str:

@@ -10,9 +10,9 @@ from portal.audit import log as audit
 from portal.audit.log import Actor, ActorType
 from portal.clock import utcnow
 from portal.extensions import db
-from portal.identity import links, passwords, sessions
+from portal.identity import links, passwords, person_names, sessions
 from portal.identity.models import AccountLink, SignInSession, User
-from portal.validation import Invalid, address_key, display_name, email_address
+from portal.validation import Invalid, address_key, email_address
 
 LANGUAGES = ("en", "zh")
 
@@ -20,14 +20,6 @@ LANGUAGES = ("en", "zh")
 def account_email(field: str, value: str) -> str:
     """The address as accounts hold it: normal form, all in lower case. Raises Invalid."""
     return address_key(email_address(field, value))
-
-
-def person_name(field: str, value: str) -> str:
-    """A person's name. Raises Invalid for an empty one, line breaks and hidden addresses."""
-    name = display_name(field, value)
-    if not name:
-        raise Invalid.field(field, "Enter a name, for example Ann Lee.")
-    return name
 
 
 def by_email(email: str) -> User | None:
@@ -74,7 +66,7 @@ def create(
     is_verified: bool = True,
 ) -> User:
     """A new person. Raises Invalid for a refused value and for an address that has an account."""
-    address, name = account_email("email", email), person_name("name", name)
+    address, name = account_email("email", email), person_names.check("name", name)
     if language is not None and language not in LANGUAGES:
         raise Invalid.field("language", f"Choose one of {', '.join(LANGUAGES)}.")
     user = User(
@@ -145,7 +137,8 @@ def change_profile(
     user: User, *, name: str, language: str | None, timezone: str, actor: Actor
 ) -> None:
     """What the person says about themselves. Raises Invalid."""
-    name = person_name("name", name)
+    # One from before the rules stays until it is changed.
+    name = person_names.check("name", name) if name != user.name else name
     if language is not None and language not in LANGUAGES:
         raise Invalid.field("language", f"Choose one of {', '.join(LANGUAGES)}.")
     if timezone not in zoneinfo.available_timezones():
@@ -169,7 +162,7 @@ def change_profile(
 
 def give_password(user: User, *, name: str, password: str) -> None:
     """Name and first password of a person who was invited. Raises Invalid."""
-    name = person_name("name", name)
+    name = person_names.check("name", name)
     user.password_hash = _new_hash("password", password, name, user.email)
     user.name = name
 

@@ -16,6 +16,7 @@ from portal.identity import (
     links,
     members,
     organizations,
+    person_names,
     throttle,
     users,
 )
@@ -128,14 +129,16 @@ def renew_recovery(user: User, *, actor: Actor) -> None:
 
 def _mail_invitation(invitation: Invitation, actor: Actor) -> None:
     link, user = invitation.link, invitation.user
+    # Who has no account is called as this invitation says, never as another one did.
+    called = user.name if users.has_account(user) else link.name
     outbox.enqueue(
         link.organization,
         _INVITATION,
         data={
-            "person_name": user.name,
+            "person_name": person_names.acceptable(called),
             "organization_name": link.organization.name if link.organization else None,
             "role": link.role.value if link.role else "system_administrator",
-            "invited_by": actor.name or None,
+            "invited_by": person_names.acceptable(actor.name),
         },
         addressees=[_addressee(user, {"invitation_url": _url("invitation", invitation.token)})],
         requested_from=actor.ip,

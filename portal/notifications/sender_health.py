@@ -5,12 +5,15 @@ an event, says who has been told: a run that was lost is made up for by the next
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 
 from flask import current_app
 from sqlalchemy import ColumnElement, and_, or_, select
 
 from portal.clock import utcnow
 from portal.delivery import backlog
+from portal.delivery.counting import first_id_of
 from portal.delivery.health import SENDER_FAILING
 from portal.delivery.models import Attempt, Delivery, State
 from portal.delivery.outbox import Addressee, enqueue
@@ -26,6 +29,8 @@ from portal.smtp.values import Failure, Phase
 
 # One failure may pass by itself; the first probe that fails too is worth a mail.
 _FAILURES = 2
+# A try that failed began at most so long before.
+_LONGEST_TRY = timedelta(minutes=10)
 
 
 def tell() -> int:
@@ -45,6 +50,37 @@ def tell() -> int:
             sender.waited = sender.waited_since_at = None
     db.session.commit()
     return len(changed)
+
+
+@dataclass(frozen=True)
+class Why:
+    """Why a sender fails, and what helps, as far as whom it belongs to may know."""
+
+    reason: str
+    cure: str
+
+
+def why(sender: Sender) -> Why | None:
+    """As in the mail that tells of it. None: it does not fail, or its last try is not kept."""
+    failed_at = sender.last_failure_at
+    if not sender.consecutive_failures or failed_at is None:
+        return None
+    attempt = db.session.scalar(
+        select(Attempt)
+        .join(Delivery, Delivery.id == Attempt.delivery_id)
+        .where(
+            Attempt.id >= first_id_of(failed_at - _LONGEST_TRY),
+            Attempt.id <= first_id_of(failed_at + timedelta(seconds=1)),
+            Attempt.is_route_fault,
+            Delivery.sender_id == sender.id,
+        )
+        .order_by(Attempt.id.desc())
+        .limit(1)
+    )
+    if attempt is None or attempt.phase not in list(Phase):
+        return None
+    words = _explained(sender, attempt)
+    return Why(str(words["reason"]), str(words["cure"]))
 
 
 def _tell_failing(sender: Sender) -> None:

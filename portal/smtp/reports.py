@@ -33,18 +33,20 @@ class Reporter:
         cause: Cause | None = None,
         reply: Reply | None = None,
         detail: str | None = None,
+        chosen: str = "",
     ) -> Failure:
-        """Without a cause, what the reply means in this phase."""
+        """Without a cause, what the reply means in this phase. `chosen`: what it may echo."""
         if reply is None:
             return Failure(phase, cause or Cause.PROTOCOL_ERROR, ip=self.ip, detail=detail)
         return Failure(
             phase,
-            cause or cause_of(phase, reply),
+            cause or cause_of(phase, reply, chosen),
             code=reply.code,
             enhanced_code=reply.enhanced_code,
             reply=self.text(reply),
             ip=self.ip,
             detail=detail,
+            chosen=chosen,
         )
 
 

@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import TypeAlias
 
 from flask_babel.speaklater import LazyString
 
 from portal.smtp.causes import Cause
+from portal.smtp.said import by_itself, is_of_the_recipient, says
 from portal.smtp.values import Encryption, Failure, Phase
 
 Words: TypeAlias = str | LazyString
@@ -46,10 +48,19 @@ class Case:
     encryption: Encryption | None = None
     from_address: str = ""
 
+    @cached_property
+    def _text(self) -> str:
+        said = by_itself(self.failure.phase, self.failure.reply or "")
+        return f"{said} {self.failure.detail or ''}".lower()
+
     @property
-    def text(self) -> str:
-        """What the server said and what was found, in lower case, to look for words in."""
-        return f"{self.failure.reply or ''} {self.failure.detail or ''}".lower()
+    def is_of_the_recipient(self) -> bool:
+        """Whether the enhanced code says so, whatever the words."""
+        return is_of_the_recipient(self.failure.phase, self.failure.enhanced_code)
+
+    def says(self, word: str) -> bool:
+        """Whether it stands in what the server said by itself, or in what was found."""
+        return says(word, self._text, self.failure.chosen)
 
 
 @dataclass(frozen=True)
@@ -58,6 +69,7 @@ class Rule:
 
     Conditions: `causes`, `phases`, `codes`, `ports`, `encryptions`. Signs: `hosts` (the server's
     domain or one above it), `enhanced` codes, `words` in the reply or the detail, in lower case.
+    A fault of the route is never read out of a reply whose code speaks of the recipient.
     """
 
     say: Words
@@ -80,7 +92,8 @@ class Rule:
     def _conditions_hold(self, case: Case) -> bool:
         failure = case.failure
         return (
-            (not self.causes or failure.cause in self.causes)
+            not (self.fault is FailureClass.ROUTE_FAULT and case.is_of_the_recipient)
+            and (not self.causes or failure.cause in self.causes)
             and (not self.phases or failure.phase in self.phases)
             and (not self.codes or failure.code in self.codes)
             and (not self.ports or case.port in self.ports)
@@ -92,6 +105,6 @@ class Rule:
             return True
         return (
             case.failure.enhanced_code in self.enhanced
-            or any(word in case.text for word in self.words)
+            or any(case.says(word) for word in self.words)
             or any(f".{case.server.lower()}".endswith(f".{host}") for host in self.hosts)
         )

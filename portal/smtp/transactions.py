@@ -11,6 +11,7 @@ from portal.smtp.envelopes import Unwritable, envelope_commands
 from portal.smtp.events import ContentWanted, Envelope, Event, Finished, Listener
 from portal.smtp.replies import Reply
 from portal.smtp.reports import Reporter
+from portal.smtp.said import chosen_words
 from portal.smtp.values import Accepted, Failure, Outcome, Phase, Refused, Unknown
 
 _AFTER_DOT = {
@@ -33,6 +34,12 @@ class _Transaction:
     refused: dict[int, Failure] = field(default_factory=dict)
     dot_at: int | None = None
     final: Reply | None = None
+    content: bytes = b""
+
+    @property
+    def chosen(self) -> str:
+        """The words of the mail that a reply may echo."""
+        return chosen_words(self.envelope.recipients, self.content)
 
     @property
     def pointless(self) -> bool:
@@ -70,7 +77,8 @@ class Transactions:
         self._queue_envelope(transaction, *commands)
 
     def content(self, content: bytes) -> None:
-        self._wanting().phase = Phase.BODY
+        transaction = self._wanting()
+        transaction.phase, transaction.content = Phase.BODY, content
         self._channel.add(content)
 
     def dot(self) -> None:
@@ -135,7 +143,7 @@ class Transactions:
         if reply.ok:
             self._passed(Phase.RCPT, reply)
         else:
-            transaction.refused[place] = self._reporter.failure(Phase.RCPT, reply=reply)
+            transaction.refused[place] = self._failed(transaction, Phase.RCPT, reply)
         if len(transaction.replies) == len(transaction.envelope.recipients):
             transaction.phase = Phase.DATA
             if transaction.pointless and not transaction.envelope.probe:
@@ -153,7 +161,7 @@ class Transactions:
             detail = f"{reply.code} where 354 was due"
             raise Broken(Cause.PROTOCOL_ERROR, detail=detail, reply=reply)
         else:
-            failure = self._reporter.failure(Phase.DATA, reply=reply)
+            failure = self._failed(transaction, Phase.DATA, reply)
             transaction.failure = transaction.failure or failure
             self._finish(transaction)
 
@@ -163,7 +171,7 @@ class Transactions:
         if reply.ok:
             self._passed(Phase.DOT, reply)
         else:
-            transaction.failure = self._reporter.failure(Phase.DOT, reply=reply)
+            transaction.failure = self._failed(transaction, Phase.DOT, reply)
         self._finish(transaction, needs_reset=False)
 
     def _lone_dot(self, transaction: _Transaction, reply: Reply) -> None:
@@ -213,6 +221,10 @@ class Transactions:
         )
         untouched = transaction.stale or not transaction.answered
         self.events.append(Finished(transaction.envelope, outcomes, untouched))
+
+    def _failed(self, transaction: _Transaction, phase: Phase, reply: Reply) -> Failure:
+        chosen = transaction.chosen if reply.code >= 500 else ""  # 4yz passes, whatever its words
+        return self._reporter.failure(phase, reply=reply, chosen=chosen)
 
     def _wanting(self) -> _Transaction:
         if not self._open or self._open[0].phase is not Phase.BODY:

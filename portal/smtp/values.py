@@ -104,7 +104,8 @@ class Failure:
     `cause` is a stable slug from `portal.smtp.diagnosis.Cause`. `code` is the three-digit reply,
     `enhanced_code` per RFC 3463, `reply` the server's text made safe to show (no control
     characters, no secret, at most 500 characters); each None where no reply came. `ip` is the
-    peer that was reached, if any.
+    peer that was reached, if any. `chosen` holds the words of the mail that the reply may echo
+    (`portal.smtp.said`); they live only in memory.
     """
 
     phase: Phase
@@ -114,6 +115,7 @@ class Failure:
     reply: str | None = None
     ip: str | None = None
     detail: str | None = None
+    chosen: str = field(default="", repr=False, compare=False)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,10 @@
 """What a refusing reply means, by the phase in which it came. Pure; the words are elsewhere."""
 
+import re
+
 from portal.smtp.causes import Cause
 from portal.smtp.replies import Reply
+from portal.smtp.said import by_itself, is_of_the_recipient, says
 from portal.smtp.values import Phase
 
 _REFUSED = {
@@ -26,10 +29,15 @@ _LATER = {
 }
 # Beside X.4.5: what providers answer when a day's or a month's sending is used up.
 _QUOTA_WORDS = ("sending quota", "daily quota", "monthly quota", "sending limit")
+# The word alone: not in the name of a computer.
+_RELAY = re.compile(r"(?<![\w.@=+-])relay(?:s|ing|ed)?(?![\w@=+-]|\.\w)")
 
 
-def cause_of(phase: Phase, reply: Reply) -> Cause:
-    """The cause behind a reply that is not the expected one."""
+def cause_of(phase: Phase, reply: Reply, chosen: str = "") -> Cause:
+    """The cause behind a reply that is not the expected one.
+
+    `chosen`: the words of the mail that it may echo, as `portal.smtp.said` gives them.
+    """
     if not 400 <= reply.code <= 599:
         return Cause.PROTOCOL_ERROR
     if reply.code == 421 and phase not in (Phase.AUTH, Phase.STARTTLS):
@@ -38,7 +46,7 @@ def cause_of(phase: Phase, reply: Reply) -> Cause:
         return Cause.ENCRYPTION_REQUIRED
     if reply.code < 500:
         return _LATER.get(phase, Cause.PROTOCOL_ERROR)
-    return _special(phase, reply) or _REFUSED.get(phase, Cause.PROTOCOL_ERROR)
+    return _special(phase, reply, chosen) or _REFUSED.get(phase, Cause.PROTOCOL_ERROR)
 
 
 def _wants_encryption(reply: Reply) -> bool:
@@ -46,21 +54,23 @@ def _wants_encryption(reply: Reply) -> bool:
     return reply.code == 538 or (reply.code == 530 and "starttls" in reply.text.lower())
 
 
-def _special(phase: Phase, reply: Reply) -> Cause | None:
-    text, enhanced = reply.text.lower(), reply.enhanced_code
+def _special(phase: Phase, reply: Reply, chosen: str) -> Cause | None:
+    enhanced = reply.enhanced_code
     if phase is Phase.AUTH:
         return Cause.AUTH_UNSUPPORTED if reply.code in (500, 502, 503, 504) else None
     if phase not in (Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.DOT):
         return None
-    if enhanced == "5.4.5" or any(words in text for words in _QUOTA_WORDS):
-        return Cause.QUOTA
     if enhanced == "5.6.7":
         return Cause.UTF8_NEEDED
+    if is_of_the_recipient(phase, enhanced):
+        return Cause.SIZE_EXCEEDED if _is_about_size(phase, reply) else None
+    text = by_itself(phase, reply.text)
+    if enhanced == "5.4.5" or any(says(words, text, chosen) for words in _QUOTA_WORDS):
+        return Cause.QUOTA
     if _is_about_size(phase, reply):
         return Cause.SIZE_EXCEEDED
-    if phase is Phase.RCPT and ("relay" in text or enhanced == "5.7.64"):
-        return Cause.RELAY_DENIED
-    return None
+    relays = _RELAY.search(text) and says("relay", text, chosen)
+    return Cause.RELAY_DENIED if phase is Phase.RCPT and (relays or enhanced == "5.7.64") else None
 
 
 def _is_about_size(phase: Phase, reply: Reply) -> bool:

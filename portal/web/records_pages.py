@@ -22,7 +22,7 @@ from portal.records.people_told import Everyone
 from portal.records.search import Filters
 from portal.records.visibility import Route, route_of
 from portal.settings.scope import Scope
-from portal.web import arguments, guard, record_filters
+from portal.web import arguments, guard, record_filters, restored_pages
 from portal.web.lists import AFTER, BEFORE, ListState
 
 _SHOWS = ("html", "text", "headers")
@@ -95,6 +95,7 @@ class Detail:
     sent_as: From | None
     everyone: Everyone
     organization: str | None
+    slug: str | None
     show: str
     may_decide: bool
     address: AddressState | None
@@ -115,6 +116,7 @@ def listed(place: Place) -> ResponseReturnValue:
         newer_url=state.newer_url(page.newer),
         older_url=state.older_url(page.next),
         choices=record_filters.choices(place.organization),
+        restored=restored_pages.held(asked.filters) if place.is_host else None,
         unknown=(
             unknown.count(place.organization) if place.organization else unknown.count_at_host()
         ),
@@ -142,6 +144,7 @@ def shown(place: Place, delivery_id: uuid.UUID) -> ResponseReturnValue:
         sent_as=letter_view.from_of(delivery),
         everyone=people_told.everyone(delivery.organization_id, delivery.payload_id),
         organization=owner,
+        slug=slug,
         show=show if show in _SHOWS else "html",
         may_decide=delivery.state is State.UNKNOWN and place.may_decide(delivery),
         address=_address_state(place, delivery, slug),

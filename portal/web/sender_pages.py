@@ -7,7 +7,10 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from portal.delivery import backlog, draining
+from portal.delivery.health import SENDER_FAILING
 from portal.extensions import db
+from portal.identity.policy import Permission
+from portal.notifications import sender_health
 from portal.settings import authorities, changes, effective, expiries, overview, senders
 from portal.settings.forms import ActForm
 from portal.settings.models import Sender, VersionState
@@ -45,6 +48,9 @@ def shown(place: Place, sender: Sender) -> ResponseReturnValue:
         draft=effective.version_of(sender, VersionState.DRAFT),
         health_now=overview.health_of(sender),
         drain=draining.of_sender(sender),
+        held=backlog.held_by(sender),
+        held_url=_held_url(place, sender),
+        why=sender_health.why(sender),
         is_default=effective.settings_of(place.scope).default_sender_id == sender.id,
         is_locked=settings_pages.is_locked(place),
         settings=effective.settings_of(place.scope),
@@ -52,6 +58,14 @@ def shown(place: Place, sender: Sender) -> ResponseReturnValue:
         last=settings_pages.last_change(place, "sender", sender.id),
         by_host=guard.principal().actor.is_host,
     )
+
+
+def _held_url(place: Place, sender: Sender) -> str | None:
+    """The sending records of the mail that waits for it; None: the reader may not see records."""
+    wanted = Permission.HOST_RECORDS_READ if place.is_host else Permission.RECORDS_READ
+    if not guard.may(wanted):
+        return None
+    return place.url("records", state="held", sender=sender.name, reason=SENDER_FAILING)
 
 
 def make_default(place: Place, sender: Sender) -> ResponseReturnValue:

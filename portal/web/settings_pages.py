@@ -16,13 +16,16 @@ from portal.extensions import db
 from portal.identity import names
 from portal.identity.models import Organization
 from portal.identity.policy import Permission
+from portal.kinds import BY_KEY
 from portal.settings import effective, locks, overview, senders
+from portal.settings.effective import NoSender
 from portal.settings.models import Sender
 from portal.settings.overview import Health, Route, Use
 from portal.settings.scope import Scope
 from portal.validation import FieldError, Invalid
 from portal.web import guard, words
 
+_ORDINARY = BY_KEY["alert.raised"]
 FACT_KINDS = {Health.DELIVERING: "ok", Health.INHERITED: "ok", Health.FAILING: "bad"}
 
 
@@ -83,9 +86,22 @@ def way(place: Place) -> Mapping[str, Any]:
     return {
         "route": route,
         "kind": FACT_KINDS.get(route.health, "wait"),
-        "waiting": backlog.waiting_for(place.scope),
+        "waits": _waits(place, route),
+        "waiting": (
+            backlog.waiting_in(place.organization)
+            if place.organization is not None
+            else backlog.waiting_for(place.scope)
+        ),
         "accepted": backlog.accepted_since(place.scope, utcnow() - timedelta(days=1)),
     }
+
+
+def _waits(place: Place, route: Route) -> bool:
+    """Whether the sender fails, and no other one takes over."""
+    if route.sender is None or not route.sender.consecutive_failures:
+        return False
+    found = effective.routes(place.organization, _ORDINARY)
+    return isinstance(found, NoSender) or all(one.consecutive_failures for one in found)
 
 
 def rows(place: Place) -> list[Row]:

@@ -65,6 +65,7 @@ PAGES: Mapping[str, frozenset[Who]] = {
     "host.record_letter": SYSTEM_ADMINISTRATORS,
     "host.records": SYSTEM_ADMINISTRATORS,
     "host.records_suppressions": SYSTEM_ADMINISTRATORS,
+    "host.records_send_restored": SYSTEM_ADMINISTRATORS,
     "host.records_suppressions_lift": SYSTEM_ADMINISTRATORS,
     "host.records_unknown": SYSTEM_ADMINISTRATORS,
     "host.records_unknown_confirm": SYSTEM_ADMINISTRATORS,

@@ -7,6 +7,7 @@ from portal import background, jobs
 from portal.cli.checks.findings import Finding, fault, fine, warning
 from portal.clock import utcnow
 from portal.config import ConfigError
+from portal.delivery import restoring
 from portal.delivery.counting import Count
 from portal.delivery.lease_clock import lease_now
 from portal.kinds import BY_KEY
@@ -74,6 +75,14 @@ def _waiting() -> Iterator[Finding]:
             "held mail",
             f"Mail that is held: {_told(held)}. It waits for somebody to act.",
             "The sending records with the state Held name the reason of each.",
+        )
+    restored = restoring.count_held(None)
+    if restored:
+        yield warning(
+            "restored mail",
+            f"Mail that is held since a backup was restored: {restored}. It may have gone out "
+            "since, does not leave by itself, and expires in its own time.",
+            "Look through it (sending records, Held), then run: portal send-restored",
         )
 
 

@@ -12,7 +12,7 @@ from portal.cli.settings_file.document import Problem, Section, Wrong
 from portal.cli.settings_file.places import located
 from portal.clock import utcnow
 from portal.extensions import db
-from portal.identity import administrators, members, tokens, users
+from portal.identity import administrators, members, person_names, tokens, users
 from portal.identity.models import ApiToken, Organization, Role, User
 from portal.validation import address_key
 
@@ -101,7 +101,7 @@ def _create(section: Section, folder: Path) -> User:
     with located(section, {"password": _password_key(section)}):
         return users.create(
             email=email,
-            name=section.get("name") or email.partition("@")[0],
+            name=section.get("name") or person_names.from_address(email),
             password=password,
             language=section.get("language"),
             actor=OPERATOR,

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, Field
 
-from portal.delivery import draining
+from portal.delivery import backlog, draining
 from portal.settings import effective, overview, senders
 from portal.settings.models import Sender, VersionState
 from portal.settings.overview import Health
@@ -143,20 +143,26 @@ class HealthShape(BaseModel):
 
 
 class QueueShape(BaseModel):
-    """What this sender hands over next. `is_more`: at least so many wait. `done_at` is an estimate
-    from the last minutes, null where too little went out to tell, or nothing waits."""
+    """What this sender hands over next. `is_more`: at least so many wait. `held`: so much waits, of
+    at most 10,000, until the failing sender works again, the first of it since `held_since`.
+    `done_at` is an estimate from the last minutes, null where too little went out to tell, or
+    nothing waits."""
 
     waiting: int
     is_more: bool
+    held: int
+    held_since: ShownTime | None
     per_minute: float | None
     done_at: ShownTime | None
 
     @classmethod
     def of(cls, sender: Sender) -> "QueueShape":
-        drain = draining.of_sender(sender)
+        drain, held = draining.of_sender(sender), backlog.held_by(sender)
         return cls(
             waiting=drain.waiting.number,
             is_more=drain.waiting.is_more,
+            held=held.count.number,
+            held_since=held.since,
             per_minute=drain.per_minute and round(drain.per_minute, 1),
             done_at=drain.done_at,
         )

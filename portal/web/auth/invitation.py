@@ -27,7 +27,7 @@ def invitation(token: str) -> ResponseReturnValue:
         return render_template(
             "auth/invitation_accept.html", link=link, token=token, visitor=visitor
         )
-    form = AcceptForm(name=link.user.name if link.user else "")
+    form = AcceptForm(name=link.name or "")
     if form.validate_on_submit():
         try:
             user = invitations.accept_as_new(

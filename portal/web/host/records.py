@@ -6,7 +6,7 @@ from flask.typing import ResponseReturnValue
 
 from portal.identity.policy import Permission
 from portal.records.unknown import Act
-from portal.web import records_pages, suppression_pages, unknown_pages
+from portal.web import records_pages, restored_pages, suppression_pages, unknown_pages
 from portal.web.blueprints import host as blueprint
 from portal.web.guard import requires
 from portal.web.records_pages import Place
@@ -48,6 +48,12 @@ def records_unknown_confirm() -> ResponseReturnValue:
 @requires(Permission.HOST_RECORDS_CHANGE)
 def records_unknown_send() -> ResponseReturnValue:
     return unknown_pages.decided(_HOST, Act.SEND)
+
+
+@blueprint.post("/records/send-restored")
+@requires(Permission.HOST_RECORDS_CHANGE)
+def records_send_restored() -> ResponseReturnValue:
+    return restored_pages.sent()
 
 
 @blueprint.get("/records/suppressions")

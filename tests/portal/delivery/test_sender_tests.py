@@ -1,5 +1,6 @@
 """Testing a sender: limits, the record of the mail, what a pass activates, what a secret is for."""
 
+import dataclasses
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ from portal.audit.log import OPERATOR, Actor, ActorType
 from portal.clock import utcnow
 from portal.delivery import recovering, sender_tests
 from portal.delivery.models import Delivery, Level, State
+from portal.delivery.outbox import Addressee
 from portal.delivery.report import Report
 from portal.extensions import db
 from portal.identity.models import Organization
@@ -19,7 +21,7 @@ from portal.settings.scope import HOST, Scope
 from portal.settings.senders import Clear, Keep, SecretChange
 from portal.validation import Invalid
 from tests.cast import Cast
-from tests.delivering import end_leases, take_turns
+from tests.delivering import aim, end_leases, enqueue, take_turns
 from tests.smtp_server import SmtpServer, drop, reply
 
 
@@ -272,3 +274,35 @@ def test_a_test_changes_nothing_of_the_sender_that_sends(
     version = effective.version_of(sender, VersionState.ACTIVE)
     assert (sender.revision, version and version.id) == before
     assert senders.find(HOST, "main") is None
+
+
+@pytest.mark.parametrize("check_only", [True, False])
+def test_a_passed_test_of_what_sends_lets_its_held_mail_go(
+    globex: Organization, carol: Actor, server: SmtpServer, check_only: bool
+) -> None:
+    aim(Scope.of(globex), "main", server, from_address="new@globex.test")
+    server.set_script(greeting=[reply("554 5.3.2 not you")])
+    (held,) = enqueue(globex, Addressee("ann@x.test"))
+    take_turns()
+    sender = senders.find(Scope.of(globex), "main")
+    assert sender and sender.next_probe_at is not None
+    version = effective.version_of(sender, VersionState.ACTIVE)
+    assert version
+    raw = dataclasses.asdict(effective.values_of(version))
+    db.session.rollback()
+
+    other = run(globex, {**raw, "display_name": "Other"}, carol, check_only=check_only)
+    db.session.refresh(sender)
+    assert other.passed and sender.next_probe_at is not None
+    assert run(globex, raw, carol, check_only=check_only).passed
+    db.session.refresh(sender)
+    assert (sender.next_probe_at, sender.consecutive_failures) == (None, 0)
+    take_turns()
+    assert db.session.get_one(Delivery, held, populate_existing=True).state is State.ACCEPTED
+    server.set_script(greeting=[reply("554 5.3.2 not you")])
+    (held,) = enqueue(globex, Addressee("ann@x.test"))
+    take_turns()
+    server.set_script(greeting=reply("554 5.3.2 not you"))
+    assert not run(globex, raw, carol, check_only=check_only).passed
+    db.session.refresh(sender)
+    assert sender.next_probe_at is not None

@@ -25,9 +25,23 @@ def acme(session: Session) -> Organization:
 
 
 def invite(
-    organization: Organization, email: str = "ann@acme.test", role: Role = Role.MEMBER
+    organization: Organization,
+    email: str = "ann@acme.test",
+    role: Role = Role.MEMBER,
+    *,
+    name: str = "Ann",
 ) -> Invitation:
-    return invitations.invite(organization, email=email, name="Ann", role=role, actor=OPERATOR)
+    return invitations.invite(organization, email=email, name=name, role=role, actor=OPERATOR)
+
+
+def invite_in_vain(organization: Organization) -> Invalid:
+    with pytest.raises(Invalid) as refused:
+        invite(organization)
+    return refused.value
+
+
+def withdraw(invitation: Invitation) -> None:
+    invitations.withdraw(invitation.link, actor=OPERATOR)
 
 
 def test_an_invited_person_belongs_only_after_accepting(acme: Organization) -> None:
@@ -141,6 +155,39 @@ def test_a_flood_of_invitations_is_stopped(
         invite(acme, email=f"p{number}@acme.test")
     with pytest.raises(Invalid, match="2 invitations within a day"):
         invite(acme)
+
+
+def test_one_address_is_not_mailed_for_ever_however_often_invitations_are_withdrawn(
+    acme: Organization,
+) -> None:
+    """Three an hour and four a day of one organization, five a day of all together."""
+    globex = organizations.create(name="Globex", short_name="globex", actor=OPERATOR)
+    began = clock.utcnow()
+    for _ in range(3):
+        withdraw(invite(acme))
+    (error,) = invite_in_vain(acme).errors
+    assert error.field == "email"
+    assert f"Try again after {began + timedelta(hours=1, minutes=1):%Y-%m-%d %H:}" in error.message
+    invite(acme, "bob@acme.test")
+    with time_machine.travel(began + timedelta(hours=1, seconds=30)):
+        fourth = invite(acme)
+    with time_machine.travel(began + timedelta(hours=3)):
+        with pytest.raises(Invalid, match="Try again after") as again:
+            invitations.resend(fourth.link, actor=OPERATOR)
+        assert again.value.errors[0].field == "invitation"
+        withdraw(invite(globex))
+        assert invite_in_vain(globex).errors[0].field == "email"
+    with time_machine.travel(began + timedelta(days=1, minutes=1)):
+        invite(globex)
+
+
+def test_a_name_counts_for_one_invitation_alone(acme: Organization, session: Session) -> None:
+    globex = organizations.create(name="Globex", short_name="globex", actor=OPERATOR)
+    withdraw(invite(acme, "v.good@acme.test", name="Villain Bad"))
+    own = invite(globex, "v.good@acme.test", name="Victor Good")
+    assert own.link.name == "Victor Good" and own.user.name == "v good"
+    user = invitations.accept_as_new(own.link, name="Victor", password=PASSWORD, ip=None)
+    assert user.name == "Victor"
 
 
 def test_inviting_is_audited_with_ids_and_not_with_addresses(

@@ -4,10 +4,11 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from portal.audit.log import OPERATOR
+from portal.audit.log import OPERATOR, Actor, ActorType
+from portal.clock import utcnow
 from portal.delivery import outbox
 from portal.delivery.models import Delivery, DeliverySecret, Payload
-from portal.identity import links, members, organizations, users
+from portal.identity import invitations, links, members, organizations, users
 from portal.identity.links import LinkRefused
 from portal.identity.models import AccountLink, LinkPurpose, Organization, Role, User
 from portal.identity.throttle import Throttled
@@ -50,6 +51,29 @@ def test_an_invitation_is_a_mail_of_the_organization_with_a_sealed_link(
     payload = session.get(Payload, delivery.payload_id)
     assert payload is not None and invitation.token not in str(payload.data)
     assert payload.data["organization_name"] == "Acme" and payload.data["role"] == "member"
+
+
+def test_an_invitation_greets_as_it_was_written_and_never_as_another_one_was(
+    acme: Organization, session: Session
+) -> None:
+    globex, other = (
+        organizations.create(name=name, short_name=name, actor=OPERATOR)
+        for name in ("globex", "other")
+    )
+    spoof = Actor(ActorType.USER, None, None, "Bank, see evil.test")
+    address = "victor@acme.test"
+    first = accounts.invite(acme, email=address, name="Bad", role=Role.MEMBER, actor=spoof)
+    invitations.withdraw(first.link, actor=OPERATOR)
+    accounts.invite(globex, email=address, name="Victor Good", role=Role.MEMBER, actor=OPERATOR)
+    session.commit()
+    one, two = (payload.data for payload in session.scalars(select(Payload).order_by(Payload.id)))
+    assert (one["person_name"], one["invited_by"]) == ("Bad", None)
+    assert two["person_name"] == "Victor Good"
+    first.user.verified_at, first.user.name = utcnow(), "Victor Real"
+    accounts.invite(other, email=address, name="X", role=Role.MEMBER, actor=OPERATOR)
+    session.commit()
+    latest = session.scalars(select(Payload).order_by(Payload.id.desc()).limit(1)).one()
+    assert latest.data["person_name"] == "Victor Real"
 
 
 def test_a_recovery_mail_holds_a_link_that_sets_the_password(ann: User, session: Session) -> None:

@@ -6,17 +6,22 @@ import pytest
 from flask import Flask
 
 from portal.audit.log import OPERATOR
-from portal.clock import utcnow
-from portal.delivery.models import State, Worker
+from portal.clock import new_id, utcnow
+from portal.delivery.models import Attempt, State, Worker
 from portal.extensions import db
 from portal.settings import changes, senders
 from portal.settings.effective import default_sender
+from portal.settings.models import Sender
 from portal.settings.scope import HOST, Scope
 from tests.browser import Browser, Page
 from tests.cast import Cast, Person
 from tests.page_rules import text_of
 from tests.portal.records.records import organization_of, told
+from tests.portal.web.api.calling import done
+from tests.portal.web.api.conftest import MakeSystem, system
 from tests.portal.web.asking import ask
+
+__all__ = ["system"]
 
 
 def as_(app: Flask, person: Person) -> Browser:
@@ -53,6 +58,12 @@ def a_mail(app: Flask, cast: Cast, state: State) -> None:
         db.session.commit()
 
 
+def fail(sender: Sender, cause: str) -> None:
+    sender.consecutive_failures, sender.last_failure_cause = 3, cause
+    sender.last_failure_at = sender.failing_since_at = utcnow()
+    sender.next_probe_at = utcnow() + timedelta(minutes=4)
+
+
 def test_a_quiet_host_says_that_mail_flows(app: Flask, cast: Cast) -> None:
     a_worker(app)
     page = as_(app, cast.rita).open("/host/overview")
@@ -83,6 +94,54 @@ def test_a_failing_sender_is_named_with_whose_it_is_and_what_waits(app: Flask, c
     assert "Sign-in refused" in page.text and tile(page, "Failing senders") == "1 of 2"
     page = page.browser.open("/host/delivery-engine")
     assert "Sign-in refused" in page.text and "next probe at" in page.text
+
+
+def test_the_page_of_a_failing_sender_says_what_is_held_and_what_helps(
+    app: Flask, cast: Cast, system: MakeSystem
+) -> None:
+    began = utcnow() - timedelta(minutes=1)
+    with app.app_context():
+        sender = default_sender(Scope.of(organization_of(cast.globex)))
+        assert sender is not None
+        fail(sender, "auth_refused")
+        for title in ("Disk full", "Disk still full"):
+            held = told(cast.globex, title)[0]
+            held.state, held.reason, held.sender_id = State.HELD, "sender_failing", sender.id
+            held.sender = sender.name
+        tried = Attempt(delivery_id=held.id, organization_id=cast.globex.id, number=1)
+        tried.id, tried.started_at, tried.is_route_fault = new_id(), began, True
+        tried.phase, tried.cause, tried.code = "auth", "auth_refused", 535
+        db.session.add(tried)
+        db.session.commit()
+        path, name = f"/organizations/globex/senders/{sender.id}", sender.name
+    page = as_(app, cast.carol).open(path)
+    assert "Mail that is held for it: 2 , the oldest since" in page.text
+    assert "Next probe" in page.text and "none due" not in page.text
+    notice = text_of(page.root.query("main .gp-notice")[0])
+    assert "Many providers want an app password" in notice, (
+        "why, and what helps, as in the mail that tells of it"
+    )
+    records = page.follow("Show the held mail")
+    assert "Disk full" in records.text and "Disk still full" in records.text
+    queue = done(system(cast.globex, "read", "configure").get(f"/senders/{name}"))["queue"]
+    assert (queue["waiting"], queue["held"]) == (0, 2)
+    assert queue["held_since"] is not None
+
+
+def test_an_organization_is_told_that_the_platforms_sender_fails(app: Flask, cast: Cast) -> None:
+    with app.app_context():
+        sender = default_sender(HOST)
+        assert sender is not None
+        fail(sender, "connect_timeout")
+        for title in ("One", "Two", "Three"):
+            held = told(cast.acme, title)[0]
+            held.state, held.reason, held.sender_id = State.HELD, "sender_failing", sender.id
+        db.session.commit()
+    page = as_(app, cast.alice).open("/organizations/acme/overview")
+    said = sentence(page)
+    assert said.startswith("The platform’s sender is failing since ")
+    assert "Mail of Acme waits, nothing is lost" in said
+    assert "3 waiting" in page.text and "3 held" in page.text and "0 waiting" not in page.text
 
 
 def test_a_new_host_is_told_the_next_steps(app: Flask, cast: Cast) -> None:

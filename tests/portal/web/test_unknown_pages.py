@@ -5,7 +5,7 @@ import uuid
 from flask import Flask
 
 from portal.delivery import outbox
-from portal.delivery.models import Delivery, State
+from portal.delivery.models import Delivery, Level, State
 from portal.delivery.outbox import Addressee
 from portal.extensions import db
 from portal.kinds import BY_KEY
@@ -133,3 +133,24 @@ def test_systems_confirm_and_send_anyway_in_their_scope(
     assert done(host.post(f"/deliveries/{own}/confirm"))["organization"] is None
     there = host.post(f"/organizations/acme/deliveries/{three}/confirm")
     assert done(there)["state"] == "accepted"
+
+
+def test_who_can_look_into_the_servers_log_finds_the_message_id_beside_the_mail(
+    app: Flask, cast: Cast
+) -> None:
+    ids = [*lost(app, cast.acme, "Disk full"), *lost(app, cast.globex, "Disk full")]
+    with app.app_context():
+        by_host, by_own = [db.session.get_one(Delivery, one) for one in ids]
+        by_host.level, by_own.level = Level.HOST, Level.ORGANIZATION
+        by_host.server = by_own.server = "relay.test"
+        db.session.commit()
+        message_ids = [by_host.message_id, by_own.message_id]
+    for person, path, seen in (
+        (cast.rita, "/host/records/unknown", message_ids),
+        (cast.carol, "/organizations/globex/records/unknown", message_ids[1:]),
+        (cast.alice, f"{ACME}/unknown", []),
+    ):
+        visit = Browser(app)
+        visit.sign_in(person)
+        page = visit.open(path)
+        assert [one for one in message_ids if one in page.text] == seen, path
