@@ -12,15 +12,18 @@ from huey import Huey, PostgresHuey, SqliteHuey, crontab
 from huey.serializer import SignedSerializer
 from sqlalchemy import delete
 
+from portal import jobs
 from portal.clock import utcnow
 from portal.config import Config
 from portal.database import client_options
+from portal.delivery.lease_clock import lease_now
 from portal.extensions import db
 from portal.identity.models import AccountLink, SignInAttempt, SignInSession
 from portal.notifications import approvals, credential_expiry, sender_health
 from portal.notifications.models import IdempotentAnswer
 from portal.settings.models import PassedTest, SecretDraft, TestRun
 
+ROLE = "jobs"
 _DAY = timedelta(days=1)
 
 
@@ -38,6 +41,13 @@ def make_huey(config: Config, secret_key: str) -> Huey:
 
 def register(huey: Huey, app: Flask) -> None:
     """Bind the periodic jobs to an application."""
+
+    def say_that_jobs_run() -> None:
+        with app.app_context():
+            jobs.beat(ROLE, lease_now())
+
+    huey.on_startup()(say_that_jobs_run)
+    huey.periodic_task(crontab(minute="*"))(say_that_jobs_run)
 
     @huey.periodic_task(crontab(minute="*"))
     def expire_approvals() -> None:

@@ -43,6 +43,26 @@ class Event(db.Model):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=utcnow)
 
 
+class Heartbeat(db.Model):
+    """When a role that runs in any number of processes was last at work."""
+
+    __tablename__ = "heartbeats"
+
+    role: Mapped[str] = mapped_column(String(32), primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+def beat(role: str, at: datetime) -> None:
+    """Say that this role is at work, and commit. `at`: by the clock that all machines share."""
+    db.session.merge(Heartbeat(role=role, at=at))
+    db.session.commit()
+
+
+def last_beat(role: str) -> datetime | None:
+    row = db.session.get(Heartbeat, role)
+    return row.at if row is not None else None
+
+
 def emit(topic: str, *, organization_id: uuid.UUID | None, **data: Any) -> None:
     """Add an event to the session and wake the workers when it is committed."""
     db.session.add(Event(topic=topic, organization_id=organization_id, data=data))

@@ -16,7 +16,7 @@ from portal.delivery import aside, claims, outbox, suppressions
 from portal.delivery.aside import Aside
 from portal.delivery.claims import Claim
 from portal.delivery.guards import guard_for
-from portal.delivery.health import Pauses
+from portal.delivery.health import SENDER_FAILING, Pauses
 from portal.delivery.limits import RATE, Capped, Limits, Wait
 from portal.delivery.models import Attempt, Delivery, Level, State
 from portal.delivery.ways import Ways
@@ -123,9 +123,13 @@ class Beginning:
             waits_for = self._ways.first(organization_id, kind)
             return Aside(its_id, State.HELD, way, sender_id=waits_for)
         limit = self._limits.take(
-            way, organization_id, kind, letter.recipient, is_first=letter.is_first_try
+            way, organization_id, kind, letter.recipient, is_counted=letter.was_by_host
         )
         match limit:
+            case Capped() if way.is_fallback:
+                # The own sender may carry it when it works again.
+                waits_for = self._ways.first(organization_id, kind)
+                return Aside(its_id, State.HELD, SENDER_FAILING, sender_id=waits_for)
             case Capped(reason):
                 return Aside(its_id, State.SUPPRESSED, reason)
             case Wait(until):

@@ -16,9 +16,11 @@ from sqlalchemy import Column, ColumnElement, Table, and_, bindparam, select, tu
 from portal.clock import utcnow
 from portal.database import reading_only
 from portal.delivery import lanes
+from portal.delivery.lanes import Lane, Line
 from portal.delivery.lease_clock import lease_now
 from portal.delivery.models import Delivery, Level, State, Worker
 from portal.extensions import db
+from portal.kinds import BY_KEY
 from portal.prepared import Own, Prepared
 
 LEASE = timedelta(seconds=60)
@@ -46,8 +48,9 @@ class Letter:
     level: Level | None
 
     @property
-    def is_first_try(self) -> bool:
-        return self.level is None
+    def was_by_host(self) -> bool:
+        """Whether the last try went by the host's sender, and so is counted among its mail."""
+        return self.level in (Level.HOST, Level.FALLBACK)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +74,11 @@ class Claim:
         )
 
     @property
+    def line(self) -> Line:
+        """In which it waits for its turn."""
+        return lanes.line_of(self.organization_id, BY_KEY[self.letter.kind].priority)
+
+    @property
     def number(self) -> int:
         """That of the attempt that is made under this claim, from 1."""
         return self.letter.attempts + 1
@@ -86,10 +94,10 @@ def worker_name() -> str:
     return f"{process_name(os.getpid())}:{os.urandom(4).hex()}"
 
 
-def claim(worker: str, *, limit: int, but: Collection[uuid.UUID | None] = ()) -> list[Claim]:
+def claim(worker: str, *, limit: int, but: Collection[Line] = ()) -> list[Claim]:
     """Take up to `limit` due deliveries, urgent ones first, and commit.
 
-    `but`: organizations that this worker is busy with, so that none holds up the others.
+    `but`: those that this worker is busy with, so that none holds up the others.
     """
     while True:
         now = utcnow()
@@ -101,14 +109,14 @@ def claim(worker: str, *, limit: int, but: Collection[uuid.UUID | None] = ()) ->
             return taken
 
 
-def next_due(but: Collection[uuid.UUID | None] = ()) -> datetime | None:
-    """When the first waiting mail is due, but that of these organizations."""
-    times = [lane.due_at for lane in _look(but)]
+def next_due() -> datetime | None:
+    """When the first waiting mail is due."""
+    times = [lane.due_at for lane in _look(())]
     db.session.rollback()
     return min(times, default=None)
 
 
-def _look(but: Collection[uuid.UUID | None]) -> list[lanes.Lane]:
+def _look(but: Collection[Line]) -> list[Lane]:
     """Without a lock: on SQLite one would keep everybody from writing."""
     reading_only(True)
     try:

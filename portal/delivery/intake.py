@@ -1,4 +1,4 @@
-"""What a worker has claimed and not begun yet: the mail of each organization in a queue of its own,
+"""What a worker has claimed and not begun yet: each line in a queue of its own,
 begun in turn as far as the routes have room, and written once that was committed."""
 
 import uuid
@@ -13,6 +13,7 @@ from portal.database import reading_only
 from portal.delivery import attempts, claims
 from portal.delivery.beginning import Beginning, Begun
 from portal.delivery.claims import Claim
+from portal.delivery.lanes import Line
 from portal.delivery.route import Job, Route
 from portal.delivery.settling import Change, NotWritten
 from portal.delivery.ways import Ways
@@ -34,9 +35,9 @@ class Intake:
     what is to be written, after a failed one call `doubt`."""
 
     def __init__(self) -> None:
-        self._queues: dict[uuid.UUID | None, deque[Claim]] = defaultdict(deque)
+        self._queues: dict[Line, deque[Claim]] = defaultdict(deque)
         self._routes: dict[_RouteKey, Route] = {}
-        self._last_route: dict[uuid.UUID | None, Route] = {}
+        self._last_route: dict[Line, Route] = {}
         self._ways = Ways()
         self._writer = Writer()
         self._begun: list[tuple[Claim, Begun | None]] = []
@@ -70,13 +71,13 @@ class Intake:
             and monotonic() - self._written_at > _NOTE_LASTS
         )
 
-    def counts(self) -> dict[uuid.UUID | None, int]:
-        """How much of each organization waits here."""
+    def counts(self) -> dict[Line, int]:
+        """How much of each line waits here."""
         return {key: len(queue) for key, queue in self._queues.items() if queue}
 
     def take(self, claimed: Claim) -> None:
         self._worker = claimed.worker
-        self._queues[claimed.organization_id].append(claimed)
+        self._queues[claimed.line].append(claimed)
 
     def share_with(self, workers: int) -> None:
         self._workers = workers
@@ -98,7 +99,7 @@ class Intake:
         )
 
     def begin(self) -> None:
-        """Begin the next of each organization in turn: so none waits behind another's backlog."""
+        """Begin the next of each line in turn: so none waits behind another's backlog."""
         self._planned = self._plan()
         if self._planned:
             self._begin_all(self._planned)
@@ -112,7 +113,7 @@ class Intake:
         """What was begun in the transaction that has been committed now."""
         begun, self._begun = self._begun, []
         for claimed, _ in begun:
-            self._queues[claimed.organization_id].remove(claimed)
+            self._queues[claimed.line].remove(claimed)
             self._in_doubt.discard(claimed.delivery_id)
         if begun:
             self._queues = defaultdict(deque, _rotated(self._queues))
@@ -135,7 +136,7 @@ class Intake:
         self.doubt()
         if poison is None:
             return set()
-        self._queues[poison.organization_id].remove(poison)
+        self._queues[poison.line].remove(poison)
         return {poison.delivery_id}
 
     def write(self, begun: Sequence[Begun]) -> list[Change]:
@@ -161,7 +162,7 @@ class Intake:
                 key: one for key, one in self._last_route.items() if one is not route
             }
 
-    def _room(self, key: uuid.UUID | None) -> int:
+    def _room(self, key: Line) -> int:
         route = self._last_route.get(key)
         return 1 if route is None else route.room
 
@@ -173,7 +174,7 @@ class Intake:
                 return [head]
         plan: list[Claim] = []
         room: dict[Route, int] = {}
-        taken: Counter[uuid.UUID | None] = Counter()
+        taken: Counter[Line] = Counter()
         order = deque(key for key, _ in heads)
         most = 1 if self._careful else _AT_ONCE
         self._careful = max(0, self._careful - 1)
@@ -196,9 +197,9 @@ class Intake:
     def _begin_all(self, plan: Sequence[Claim]) -> None:
         attempts.uncount_open([one for one in plan if one.delivery_id in self._in_doubt])
         beginning = Beginning(plan, self._ways)
-        found_way: set[uuid.UUID | None] = set()
+        found_way: set[Line] = set()
         for claimed in plan:
-            key = claimed.organization_id
+            key = claimed.line
             if key in found_way and key not in self._last_route:
                 # One letter proves an unknown route; the others may as well stay where they are.
                 continue
@@ -222,7 +223,7 @@ class Intake:
             _log.error("database unavailable", kind=type(problem).__name__)
             self._unwritten.append(begun)
             return None
-        self._last_route[begun.claim.organization_id] = route
+        self._last_route[begun.claim.line] = route
         if isinstance(written, Unwritten):
             return NotWritten(begun.claim, written.problem)
         route.waiting.append(Job(begun, written))
@@ -238,8 +239,8 @@ class Intake:
 
 
 def _rotated(
-    queues: dict[uuid.UUID | None, deque[Claim]],
-) -> list[tuple[uuid.UUID | None, deque[Claim]]]:
+    queues: dict[Line, deque[Claim]],
+) -> list[tuple[Line, deque[Claim]]]:
     """The one that came first comes last in the next turn; empty queues go."""
     kept = [(key, queue) for key, queue in queues.items() if queue]
     return kept[1:] + kept[:1]

@@ -33,6 +33,11 @@ _table = cast(Table, Delivery.__table__)
 _WAITING = (State.QUEUED, State.DEFERRED)
 
 
+# Whose mail, and whether it is the most urgent: security mail goes by the host's sender whatever an
+# organization chose, and so it waits behind nothing that waits for the organization's own server.
+Line = tuple[uuid.UUID | None, bool]
+
+
 @dataclass(frozen=True)
 class Lane:
     """`organization_id` None: the host's mail. `due_at`: when its first mail may go."""
@@ -42,13 +47,21 @@ class Lane:
     organization_id: uuid.UUID | None
     due_at: datetime
 
+    @property
+    def line(self) -> Line:
+        return line_of(self.organization_id, self.priority)
 
-def waiting(but: Collection[uuid.UUID | None] = ()) -> list[Lane]:
-    """Every lane in which mail waits, the most urgent ones first, but those of these
-    organizations. Takes as many steps through an index as there are lanes."""
+
+def line_of(organization_id: uuid.UUID | None, priority: int) -> Line:
+    return organization_id, priority == Priority.SECURITY
+
+
+def waiting(but: Collection[Line] = ()) -> list[Lane]:
+    """Every lane in which mail waits, the most urgent ones first, but those of these lines. Takes
+    as many steps through an index as there are lanes."""
     rows = db.session.execute(_LANES)
     lanes = [Lane(*row) for row in rows if row.due_at is not None]
-    return sorted((one for one in lanes if one.organization_id not in but), key=_urgency)
+    return sorted((one for one in lanes if one.line not in but), key=_urgency)
 
 
 def first_due(lanes: Sequence[Lane], now: datetime, limit: int) -> list[uuid.UUID]:

@@ -73,12 +73,13 @@ class Limits:
         kind: Kind,
         recipient: str,
         *,
-        is_first: bool,
+        is_counted: bool,
     ) -> Wait | Capped | None:
-        """Count one delivery, or say why it does not go now. Caps count only its first try."""
+        """Count one delivery, or say why it does not go now. Caps count each once: `is_counted`
+        says that the try before this one went by the host's sender already."""
         caps: list[tuple[_Limit, str]] = []
         by_host = resolved.level is Origin.HOST and not kind.is_security
-        if organization_id is not None and is_first and by_host:
+        if organization_id is not None and by_host and not is_counted:
             caps = self._caps_of(organization_id, recipient)
         for cap, reason in caps:
             if self._count(cap).used(self._now) >= cap.most:

@@ -18,7 +18,7 @@ from flask import Flask
 from portal import logs
 from portal.clock import monotonic
 from portal.database import is_away
-from portal.delivery import claims, settling
+from portal.delivery import claims, lanes, settling
 from portal.delivery.beginning import Begun
 from portal.delivery.claims import Claim
 from portal.delivery.intake import Intake
@@ -76,8 +76,8 @@ class Loop:
             )
         )
 
-    def not_begun(self) -> dict[uuid.UUID | None, int]:
-        """How many deliveries of each organization wait here for their turn."""
+    def not_begun(self) -> dict[lanes.Line, int]:
+        """How many deliveries of each line wait here for their turn."""
         return self._intake.counts()
 
     def take(self, claimed: Iterable[Claim]) -> None:

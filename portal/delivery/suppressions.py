@@ -86,7 +86,7 @@ class Listed:
             return False
         if self._keys is None:
             self._keys = _stopped({key_of(*one) for one in self._addresses})
-        return key_of(organization_id, address) in self._keys
+        return bool(self._keys) and key_of(organization_id, address) in self._keys
 
 
 def key_of(organization_id: uuid.UUID | None, address: str) -> str:

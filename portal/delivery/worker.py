@@ -27,8 +27,8 @@ _SWEEP_EVERY = 5.0
 _RENEW_EVERY = 15.0
 _EVENTS_EVERY = 1.0
 _BATCH = 200
-# Of an organization that has so many in hand and not begun nothing more is claimed: it waits in the
-# table, where other workers and later changes of settings find it.
+# Of a line that has so many in hand and not begun nothing more is claimed: it waits in the table,
+# where other workers and later changes of settings find it.
 _ENOUGH = 64
 # While there is mail in hand, so often; else at every turn.
 _CLAIM_EVERY = 0.05
@@ -129,7 +129,7 @@ class DeliveryWorker:
         waiting = self._loop.not_begun()
         if waiting and monotonic() - self._claimed < _CLAIM_EVERY:
             return 0
-        enough = [organization for organization, count in waiting.items() if count >= _ENOUGH]
+        enough = [line for line, count in waiting.items() if count >= _ENOUGH]
         claimed = claims.claim(self._name, limit=_BATCH, but=enough)
         self._loop.take(claimed)
         self._claimed = monotonic()

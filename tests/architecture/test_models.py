@@ -17,6 +17,7 @@ HOST_TABLES = {
     "sign_in_attempts": "before anyone is known",
     "encryption_keys": "of the installation",
     "workers": "of the installation",
+    "heartbeats": "of the installation",
     "delivery_secrets": "reached through its delivery only",
     "passed_tests": "keyed by scope",
     "sender_test_runs": "keyed by scope",

@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from datetime import timedelta
 
+from portal import background, jobs
 from portal.cli.checks.findings import Finding, fault, fine, warning
 from portal.clock import utcnow
 from portal.config import ConfigError
 from portal.delivery import restoring
 from portal.delivery.counting import Count
+from portal.delivery.lease_clock import lease_now
 from portal.kinds import BY_KEY
 from portal.records import queue
 from portal.settings import effective
@@ -16,12 +18,15 @@ from portal.vault import VaultError
 
 # A worker looks every few seconds; what is due for so long is not being taken.
 _TOO_LONG = timedelta(minutes=10)
+# They say every minute that they run.
+_SILENT = timedelta(minutes=3)
 _NOTHING = Count(0)
 
 
 def check() -> Iterator[Finding]:
     """Needs an application context, and tables of this version."""
     yield _workers()
+    yield _jobs()
     yield from _waiting()
     yield from _failing()
     yield _default_sender()
@@ -36,6 +41,18 @@ def _workers() -> Finding:
             "Start one: portal worker, or everything at once: portal up",
         )
     return fine("workers", f"Workers that are alive: {alive}.")
+
+
+def _jobs() -> Finding:
+    at = jobs.last_beat(background.ROLE)
+    if at is None or lease_now() - at > _SILENT:
+        return fault(
+            "jobs",
+            "No background jobs run; approvals do not expire, and nobody is told of failing "
+            "senders or of certificates and secrets that end.",
+            "Start them: portal jobs, or everything at once: portal up",
+        )
+    return fine("jobs", "Background jobs run.")
 
 
 def _waiting() -> Iterator[Finding]:

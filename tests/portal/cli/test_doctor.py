@@ -11,14 +11,16 @@ import time_machine
 from flask import Flask
 from sqlalchemy import text
 
-from portal import keys
+from portal import jobs, keys
 from portal.app import create_app
 from portal.clock import utcnow
 from portal.config import Config
+from portal.delivery.lease_clock import lease_now
 from portal.delivery.models import Delivery, State, Worker
 from portal.delivery.outbox import Addressee
 from portal.extensions import db
 from portal.identity.models import Organization
+from portal.jobs import Heartbeat
 from portal.settings.models import Sender
 from tests.cast import assemble
 from tests.databases import Database, EngineName
@@ -47,7 +49,7 @@ def installation(settings: dict[str, str], listening: int) -> Iterator[Flask]:
         for sender in db.session.query(Sender).filter(Sender.organization_id.is_not(None)):
             sender.enabled = False  # its server is on this machine, which the guard forbids
         db.session.add(Worker(id="machine:1:abc"))
-        db.session.commit()
+        jobs.beat("jobs", lease_now())
         db.session.remove()
         yield app
         db.session.remove()
@@ -82,7 +84,7 @@ def test_a_sound_installation_has_no_fault(settings: dict[str, str]) -> None:
     found = examined(settings, code=0)
     assert not levels(found)
     wanted = {"configuration", "data folder", "key files", "disk", "database", "schema", "keys"}
-    assert wanted | {"workers", "queue", "default sender", "mail servers"} <= set(found)
+    assert wanted | {"workers", "jobs", "queue", "default sender", "mail servers"} <= set(found)
     told = invoke(settings, "doctor")
     assert told.exit_code == 0
     assert told.output.endswith("Faults: 0. Warnings: 0.\n")
@@ -98,6 +100,7 @@ def test_mail_that_nobody_delivers_is_told(installation: Flask, settings: dict[s
         db.session.get_one(Delivery, held).state = State.HELD
         for worker in db.session.query(Worker):
             worker.heartbeat_at = long_ago
+        db.session.query(Heartbeat).update({"at": long_ago})
         platform = db.session.query(Sender).filter_by(name="platform").one()
         platform.consecutive_failures, platform.last_failure_cause = 1, "connect_refused"
         platform.versions[-1].port = free_port()
@@ -105,6 +108,7 @@ def test_mail_that_nobody_delivers_is_told(installation: Flask, settings: dict[s
     found = examined(settings, code=1)
     assert levels(found) == {
         "workers": "fault",
+        "jobs": "fault",
         "queue": "fault",
         "held mail": "warning",
         "failing senders": "fault",

@@ -11,9 +11,16 @@ from portal.delivery.models import State
 from portal.delivery.outbox import Addressee
 from portal.identity.models import Organization
 from portal.settings.scope import Scope
-from tests.delivering import aim, all_in, enqueue
-from tests.smtp_server import SmtpServer, reply, then
+from tests.delivering import aim, all_in, allow, enqueue, record
+from tests.smtp_server import SmtpServer, hang, reply, then
 from tests.smtp_talk import Talk
+
+INVITATION = {
+    "person_name": "Eve",
+    "organization_name": "Globex",
+    "role": "member",
+    "invited_by": "Carol",
+}
 
 
 class Crowd:
@@ -68,3 +75,24 @@ def test_a_worker_that_gets_company_closes_what_is_one_too_many(
     loop.close()
     assert all_in(State.ACCEPTED, ids)()
     assert 1 < crowd.most <= server.connections <= 4
+
+
+def test_security_mail_waits_for_no_server_of_the_organization(
+    globex: Organization, server: SmtpServer
+) -> None:
+    with SmtpServer(script={"greeting": hang()}) as silent:
+        aim(Scope.of(globex), "main", silent)
+        allow(silent)
+        (alert,) = enqueue(globex, Addressee("ann@x.test"))
+        eve = Addressee("eve@x.test", secrets={"invitation_url": "https://x.test/i"})
+        (invitation,) = enqueue(globex, eve, kind="security.invitation", data=INVITATION)
+        loop = Loop(current_app._get_current_object())  # type: ignore[attr-defined]
+        loop.take(claims.claim("one", limit=9, but=[(globex.id, True)]))
+        while not silent.connections:
+            loop.turn(0.05)
+        loop.take(claims.claim("one", limit=9))
+        while record(invitation).state is State.SENDING:
+            loop.turn(0.05)
+        assert record(invitation).state is State.ACCEPTED
+        assert record(alert).state is State.SENDING
+        loop.close()

@@ -112,6 +112,28 @@ def test_the_host_stands_in_only_where_the_organization_asked_for_it(session: ob
         assert message["Reply-To"] == "main@globex.test"
 
 
+def test_mail_that_the_host_may_not_stand_in_for_any_more_waits_for_its_own_sender(
+    session: object,
+) -> None:
+    with SmtpServer() as dead, SmtpServer() as platform:
+        organization = globex({"main": dead})
+        host = senders.find(HOST, "platform")
+        aim(HOST, "platform", platform)
+        assert host is not None
+        dead.set_script(greeting=reply("554 closed"))
+        changes.save_mail_settings(Scope.of(organization), {"fallback": True}, actor=OPERATOR)
+        changes.save_mail_settings(Scope.of(organization), {"daily_cap": 1}, actor=OPERATOR)
+        db.session.commit()
+        raised = [raise_one(organization), raise_one(organization)]
+        work()
+        assert len(platform.messages) == 1
+        (waits,) = [one for one in raised if one.state is not State.ACCEPTED]
+        assert (waits.state, waits.reason) == (State.HELD, "sender_failing")
+        main = senders.find(Scope.of(organization), "main")
+        assert main is not None
+        assert waits.sender_id == main.id
+
+
 @pytest.mark.fault(17)
 def test_administrators_hear_once_of_a_failing_sender_and_once_of_its_recovery(
     session: object,

@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from portal.audit.log import OPERATOR
 from portal.clock import utcnow
 from portal.delivery import limits
-from portal.delivery.models import Delivery, SendCount, State
+from portal.delivery.models import Delivery, Level, SendCount, State
 from portal.delivery.outbox import Addressee
 from portal.extensions import db
 from portal.identity.models import Organization
@@ -147,6 +147,18 @@ def test_a_second_try_counts_for_the_rate_and_not_for_the_cap(
     db.session.commit()
     take_turns()
     assert record(one).state is State.ACCEPTED
+
+
+def test_what_an_own_sender_tried_first_counts_for_the_cap_of_the_hosts(
+    acme: Organization, cast: Cast, server: SmtpServer
+) -> None:
+    changes.save_mail_settings(Scope.of(acme), {"daily_cap": 1}, actor=OPERATOR)
+    ids = enqueue(acme, *[Addressee(cast.alice.email, cast.alice.id)] * 2)
+    tried = {"level": Level.ORGANIZATION, "attempt_count": 1}
+    db.session.execute(update(Delivery).values(**tried))
+    db.session.commit()
+    take_turns()
+    assert states(ids) == ["accepted", "suppressed"]
 
 
 def test_counters_that_ended_are_forgotten(globex: Organization, server: SmtpServer) -> None:
