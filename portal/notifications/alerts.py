@@ -19,7 +19,13 @@ from portal.identity.models import Organization
 from portal.kinds import BY_KEY, Category
 from portal.notifications import routing, telling
 from portal.notifications.models import Alert, AlertStatus, Severity
-from portal.notifications.recipients import Recipients, choose, parse_audience, people_of
+from portal.notifications.recipients import (
+    Omitted,
+    Recipients,
+    choose,
+    parse_audience,
+    people_of,
+)
 from portal.notifications.resources import Resource
 from portal.validation import Invalid, one_line, plain_text
 
@@ -42,11 +48,13 @@ class Raise:
 
 @dataclass(frozen=True)
 class Raised:
-    """The alert, whether it was known already, and the deliveries that this call made."""
+    """The alert, whether it was known already, the deliveries that this call made, and who gets
+    none of them."""
 
     alert: Alert
     repeated: bool
     deliveries: Sequence[Delivery]
+    left_out: Sequence[Omitted] = ()
 
 
 def parse_raise(
@@ -101,10 +109,11 @@ def raise_alert(
         if twin is None:
             raise Invalid.field("title", "Open the form again and send it once more.") from None
         return _repeat(twin)
+    recipients = _recipients(organization, said)
     told = telling.tell(
         organization,
         _KIND,
-        _recipients(organization, said),
+        recipients,
         data=_data(alert),
         requested_from=actor.ip,
         resource=alert.resource or alert.title[:300],
@@ -113,7 +122,7 @@ def raise_alert(
     )
     alert.notification_id = told.payload.id
     _record(organization, alert, "alert.raised", actor)
-    return Raised(alert, False, told.deliveries)
+    return Raised(alert, False, told.deliveries, recipients.omitted)
 
 
 def resolve_alert(organization: Organization, alert: Alert, *, actor: Actor) -> None:

@@ -22,6 +22,7 @@ from portal.notifications.models import Approval, Approver, Verdict
 from portal.notifications.recipients import (
     Chosen,
     LeftOutReason,
+    Omitted,
     Person,
     Recipients,
     choose,
@@ -56,6 +57,7 @@ class Request:
 class Requested:
     approval: Approval
     deliveries: Sequence[Delivery]
+    left_out: Sequence[Omitted] = ()
 
 
 def parse_request(
@@ -145,7 +147,7 @@ def request_approval(
     )
     approval.notification_id = told.payload.id
     approvals.record(approval, "approval.requested", actor)
-    return Requested(approval, told.deliveries)
+    return Requested(approval, told.deliveries, recipients.omitted)
 
 
 def _store(

@@ -10,7 +10,7 @@ from sqlalchemy import Select, select
 
 from portal.delivery.models import Delivery
 from portal.extensions import db
-from portal.identity.models import Membership, Role, User
+from portal.identity.models import Membership, Organization, Role, User
 from portal.notifications.models import LeftOut
 
 MOST = 12
@@ -65,6 +65,15 @@ def everyone(
         )[:limit],
         max(len(deliveries), len(omitted)) > limit,
     )
+
+
+def left_out_of(
+    organization: Organization, notification_id: uuid.UUID | None, *, limit: int
+) -> list[LeftOut]:
+    """Who gets no letter of the notification, at most `limit`."""
+    if notification_id is None:
+        return []
+    return list(db.session.scalars(_left_out(organization.id, notification_id, limit)))
 
 
 def _letters(

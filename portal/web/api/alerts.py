@@ -1,6 +1,7 @@
 """Alerts: raise, read, acknowledge, resolve."""
 
 import uuid
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from flask import abort
@@ -11,6 +12,7 @@ from portal.identity.policy import Permission
 from portal.notifications import alerts, resources
 from portal.notifications.alerts import Raised
 from portal.notifications.models import Alert, AlertStatus, Severity
+from portal.notifications.recipients import Omitted
 from portal.web import guard
 from portal.web.api import inputs, shapes
 from portal.web.api.calls import call
@@ -58,7 +60,8 @@ def raise_alert(organization: Organization) -> shapes.Raised:
         alert = alerts.resolve_by_key(organization, given.dedupe_key, actor=actor)
         return _raised(alert, repeated=alert is not None)
     raised: Raised = alerts.raise_alert(organization, _said(given), actor=actor)
-    return _raised(raised.alert, raised.repeated, shown(organization, raised.deliveries))
+    letters = shown(organization, raised.deliveries)
+    return _raised(raised.alert, raised.repeated, letters, raised.left_out)
 
 
 @blueprint.get("/alerts")
@@ -125,12 +128,14 @@ def _raised(
     alert: Alert | None,
     repeated: bool,
     deliveries: list[shapes.DeliveryShape] | None = None,
+    left_out: Sequence[Omitted] = (),
 ) -> shapes.Raised:
     return shapes.Raised(
         id=alert and alert.id,
         notification_id=alert and alert.notification_id,
         repeated=repeated,
         deliveries=deliveries or [],
+        left_out=shapes.LeftOutShape.all_of(left_out),
     )
 
 

@@ -10,7 +10,7 @@ from portal.identity.models import Organization
 from portal.identity.policy import Permission
 from portal.notifications import approval_requests, approvals, resources
 from portal.notifications.models import Approval, ApprovalState
-from portal.records import search
+from portal.records import people_told, search
 from portal.web import guard
 from portal.web.api import inputs, shapes
 from portal.web.api.alerts import ResourceInput
@@ -51,7 +51,8 @@ def request_approval(organization: Organization) -> shapes.ApprovalShape:
     requested = approval_requests.request_approval(
         organization, asked, actor=guard.principal().actor
     )
-    return shapes.ApprovalShape.of(requested.approval, shown(organization, requested.deliveries))
+    letters = shown(organization, requested.deliveries)
+    return shapes.ApprovalShape.of(requested.approval, letters, requested.left_out)
 
 
 @blueprint.get("/approvals/<uuid:approval_id>")
@@ -84,4 +85,7 @@ def _approval(organization: Organization, approval_id: uuid.UUID) -> Approval:
 def _shape(organization: Organization, approval: Approval) -> shapes.ApprovalShape:
     wanted = search.Filters(notification_id=approval.notification_id)
     letters = search.search(organization, wanted, limit=_MOST_DELIVERIES).items
-    return shapes.ApprovalShape.of(approval, shown(organization, letters))
+    left_out = people_told.left_out_of(
+        organization, approval.notification_id, limit=_MOST_DELIVERIES
+    )
+    return shapes.ApprovalShape.of(approval, shown(organization, letters), left_out)

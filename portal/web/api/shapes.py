@@ -1,7 +1,7 @@
 """What the API gives: one shape a thing, with the names of the contract."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -14,9 +14,11 @@ from portal.notifications.models import (
     AlertStatus,
     Approval,
     ApprovalState,
+    LeftOut,
     Severity,
     Verdict,
 )
+from portal.notifications.recipients import LeftOutReason, Omitted
 from portal.records import attempts
 from portal.records.attempts import ShownAttempt
 from portal.records.visibility import route_of
@@ -140,6 +142,17 @@ class DeliveryList(BaseModel):
     next: str | None
 
 
+class LeftOutShape(BaseModel):
+    """Somebody who gets no mail: the entry that named them, and why."""
+
+    entry: str
+    reason: LeftOutReason
+
+    @classmethod
+    def all_of(cls, rows: Iterable[Omitted | LeftOut]) -> "list[LeftOutShape]":
+        return [cls(entry=row.entry, reason=LeftOutReason(row.reason)) for row in rows]
+
+
 class Raised(BaseModel):
     """`id` and `notification_id` are null where a resolved alert was not known."""
 
@@ -147,6 +160,7 @@ class Raised(BaseModel):
     notification_id: uuid.UUID | None
     repeated: bool
     deliveries: list[DeliveryShape]
+    left_out: list[LeftOutShape]
 
 
 class AlertShape(BaseModel):
@@ -201,10 +215,16 @@ class ApprovalShape(BaseModel):
     decided_at: ShownTime | None
     decisions: list[DecisionShape]
     deliveries: list[DeliveryShape]
+    left_out: list[LeftOutShape]
 
     @classmethod
-    def of(cls, row: Approval, deliveries: Sequence[DeliveryShape]) -> "ApprovalShape":
-        apart = {"state", "resource", "approvers", "decisions", "deliveries"}
+    def of(
+        cls,
+        row: Approval,
+        deliveries: Sequence[DeliveryShape],
+        left_out: Iterable[Omitted | LeftOut],
+    ) -> "ApprovalShape":
+        apart = {"state", "resource", "approvers", "decisions", "deliveries", "left_out"}
         return cls(
             **{name: getattr(row, name) for name in cls.model_fields.keys() - apart},
             state=approvals.state_now(row),
@@ -212,6 +232,7 @@ class ApprovalShape(BaseModel):
             approvers=[approver.user.email for approver in row.approvers],
             decisions=_decisions(row),
             deliveries=list(deliveries),
+            left_out=LeftOutShape.all_of(left_out),
         )
 
 

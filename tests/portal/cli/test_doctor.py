@@ -97,7 +97,8 @@ def test_mail_that_nobody_delivers_is_told(installation: Flask, settings: dict[s
         long_ago = utcnow() - timedelta(hours=1)
         due = db.session.get_one(Delivery, waiting)
         due.state, due.next_attempt_at = State.QUEUED, long_ago
-        db.session.get_one(Delivery, held).state = State.HELD
+        restored = db.session.get_one(Delivery, held)
+        restored.state, restored.reason = State.HELD, "restored_from_backup"
         for worker in db.session.query(Worker):
             worker.heartbeat_at = long_ago
         db.session.query(Heartbeat).update({"at": long_ago})
@@ -111,12 +112,14 @@ def test_mail_that_nobody_delivers_is_told(installation: Flask, settings: dict[s
         "jobs": "fault",
         "queue": "fault",
         "held mail": "warning",
+        "restored mail": "warning",
         "failing senders": "fault",
         "mail servers": "fault",
     }
     assert "Mail that is due: 1; the oldest for 36" in found["queue"][0]["message"]
     assert found["failing senders"][0]["cure"] == "Run: portal sender test platform --to ADDRESS"
     assert "does not answer" in found["mail servers"][0]["message"]
+    assert found["restored mail"][0]["cure"].endswith("run: portal send-restored")
 
 
 def test_a_server_that_an_organization_may_not_reach_is_not_connected_to(

@@ -196,7 +196,7 @@ def test_the_letters_tell_an_organization_the_coarse_cause_then_what_waited_and_
         sender_health.tell()
     data = told("mail.sender_recovered")
     assert data["waiting"] == 2, "beside the one that proved it"
-    assert data["waiting_since_at"] == waited[0].created_at.isoformat()
+    assert data["waiting_since_at"] == first.created_at.isoformat()
     assert data["since_at"] < data["works_since_at"]
     assert data["lasted"] >= 0
     assert (main.waited, main.waited_since_at) == (None, None)

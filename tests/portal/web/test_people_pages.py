@@ -46,6 +46,18 @@ def test_an_invitation_is_listed_mailed_again_and_withdrawn(app: Flask, cast: Ca
     assert "withdrawn" in page.text and "New One" not in page.text
 
 
+def test_an_address_that_was_mailed_enough_is_refused_with_the_time_to_go_on(
+    app: Flask, cast: Cast
+) -> None:
+    alice = as_(app, cast.alice)
+    for _ in range(3):
+        page = alice.open(f"{MEMBERS}/new").submit(NEW)
+        page.submit(button="Withdraw the invitation of new@acme.test")
+    page = alice.open(f"{MEMBERS}/new").submit(NEW, status=422)
+    assert "Try again after" in page.errors[0]
+    assert count(app, Delivery) == 3
+
+
 def test_an_invitation_posted_twice_sends_one_mail(app: Flask, cast: Cast) -> None:
     page = as_(app, cast.alice).open(f"{MEMBERS}/new")
     page.submit(NEW)

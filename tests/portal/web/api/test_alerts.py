@@ -17,7 +17,8 @@ DELIVERY = {
 
 def test_an_alert_is_accepted_with_its_deliveries(acme: System, cast: Cast) -> None:
     raised = done(acme.post("/alerts", ALERT), 202)
-    assert set(raised) == {"id", "notification_id", "repeated", "deliveries"}
+    assert set(raised) == {"id", "notification_id", "repeated", "deliveries", "left_out"}
+    assert raised["left_out"] == []
     (delivery,) = raised["deliveries"]
     assert set(delivery) == DELIVERY
     assert not raised["repeated"]
@@ -26,6 +27,28 @@ def test_an_alert_is_accepted_with_its_deliveries(acme: System, cast: Cast) -> N
     assert (delivery["state"], delivery["organization"]) == ("queued", "acme")
     assert delivery["created_at"].endswith("Z")
     assert delivery["accepted_at"] is None and delivery["server"] is None
+
+
+def test_who_gets_no_mail_is_in_the_answer_with_the_reason(acme: System, cast: Cast) -> None:
+    entries = [f"user:{cast.carol.email}", "user:nobody@acme.test", cast.alice.email]
+    raised = done(acme.post("/alerts", ALERT | {"recipients": entries}), 202)
+    assert [delivery["recipient"] for delivery in raised["deliveries"]] == [cast.alice.email]
+    assert raised["left_out"] == [
+        {"entry": entry, "reason": "not_a_member"} for entry in entries[:2]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "pointer"),
+    [
+        ({"title": "\u00ad\u200b"}, "/title"),
+        ({"recipients": ["a" * 65 + "@acme.test"]}, "/recipients/0"),
+    ],
+)
+def test_what_no_mail_can_carry_is_refused_at_the_door(
+    acme: System, wrong: dict[str, object], pointer: str
+) -> None:
+    assert pointer in refused(acme.post("/alerts", ALERT | wrong), 422)
 
 
 def test_what_was_raised_can_be_read(acme: System) -> None:
@@ -67,7 +90,8 @@ def test_a_resolved_alert_ends_and_the_next_one_is_new(acme: System) -> None:
 
 def test_resolving_what_nobody_raised_is_accepted_with_no_id(acme: System) -> None:
     over = done(acme.post("/alerts", {"status": "resolved", "dedupe_key": "never"}), 202)
-    assert over == {"id": None, "notification_id": None, "repeated": False, "deliveries": []}
+    nothing = {"id": None, "notification_id": None, "repeated": False}
+    assert over == nothing | {"deliveries": [], "left_out": []}
 
 
 def test_resolved_without_a_key_is_refused(acme: System) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from portal.audit.log import OPERATOR
 from portal.extensions import db
+from portal.identity.models import User
 from portal.notifications import approvals
 from portal.notifications.models import Approver, Verdict
 from tests.cast import Cast
@@ -39,11 +40,23 @@ def test_an_approval_is_accepted_with_its_letters(acme: System, cast: Cast) -> N
     assert set(made["approvers"]) == {cast.alice.email, cast.dave.email}
     assert {letter["kind"] for letter in made["deliveries"]} == {"approval.requested"}
     assert made["requested_by"] == cast.bob.email
+    assert made["left_out"] == []
     read = done(acme.get(f"/approvals/{made['id']}"))
     assert read["deliveries"][::-1] == made["deliveries"]
     assert {key: read[key] for key in read if key != "deliveries"} == {
         key: made[key] for key in made if key != "deliveries"
     }
+
+
+def test_who_has_the_role_and_gets_no_letter_is_named(app: Flask, acme: System, cast: Cast) -> None:
+    with app.app_context():
+        dave = db.session.scalars(select(User).where(User.email == cast.dave.email)).one()
+        dave.verified_at = None
+        db.session.commit()
+    asked = ASKED | {"approvers": [cast.alice.email, "role:member"]}
+    made = done(acme.post("/approvals", asked), 202)
+    assert made["left_out"] == [{"entry": "role:member", "reason": "no_verified_address"}]
+    assert done(acme.get(f"/approvals/{made['id']}"))["left_out"] == made["left_out"]
 
 
 def test_a_decision_names_who_when_and_why(app: Flask, acme: System, cast: Cast) -> None:
