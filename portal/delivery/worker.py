@@ -6,7 +6,7 @@ mail. Numbered steps below.
 
 import signal
 import threading
-from datetime import datetime, timedelta
+from datetime import timedelta
 from types import FrameType
 
 from flask import Flask
@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from portal import logs
 from portal.clock import monotonic, utcnow
+from portal.database import reading_only
 from portal.delivery import claims, limits, recovering, sweeping
 from portal.delivery.clock_jumps import ClockWatch
 from portal.delivery.lease_clock import lease_now
@@ -99,13 +100,13 @@ class DeliveryWorker:
         row.heartbeat_at = now
         db.session.add(row)
         claims.renew(self._name, but=self._loop.abandoned)
-        self._loop.share_with(_living(now))
         self._renewed = monotonic()
 
     def _look_for_events(self, was_kicked: bool) -> int:
         if not was_kicked and monotonic() - self._looked < _EVENTS_EVERY:
             return 0
         self._looked = monotonic()
+        self._loop.share_with(_living())
         if was_kicked:
             self._loop.settings_changed()
         return sweeping.handle_events()
@@ -155,9 +156,14 @@ class DeliveryWorker:
             _log.error("end not noted", kind=type(problem).__name__)
 
 
-def _living(now: datetime) -> int:
-    """How many workers there are."""
-    alive = Worker.stopped_at.is_(None) & (Worker.heartbeat_at > now - _SILENT_AFTER)
-    count = db.session.scalar(select(func.count()).select_from(Worker).where(alive))
-    db.session.rollback()
+def _living() -> int:
+    """How many workers there are. Without a lock, and often: one that has just come has its share
+    of every sender's connections."""
+    reading_only(True)
+    try:
+        alive = Worker.stopped_at.is_(None) & (Worker.heartbeat_at > lease_now() - _SILENT_AFTER)
+        count = db.session.scalar(select(func.count()).select_from(Worker).where(alive))
+    finally:
+        db.session.rollback()
+        reading_only(False)
     return count or 1

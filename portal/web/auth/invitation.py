@@ -23,6 +23,10 @@ def invitation(token: str) -> ResponseReturnValue:
     """New people set name and password here; others sign in and accept."""
     link = _found(token)
     if not invitations.needs_account(link):
+        if request.method == "POST":
+            # Whoever accepted it made the account meanwhile: look again.
+            db.session.rollback()
+            link = _found(token)
         visitor = guard.principal().user
         return render_template(
             "auth/invitation_accept.html", link=link, token=token, visitor=visitor
