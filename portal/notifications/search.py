@@ -2,13 +2,13 @@
 
 import uuid
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select
+from sqlalchemy import ColumnElement, and_, or_, select
 
+from portal import newest_first
 from portal.clock import utcnow
-from portal.extensions import db
 from portal.identity.models import Organization
+from portal.newest_first import PAGE, Page
 from portal.notifications.models import (
     Alert,
     AlertStatus,
@@ -17,18 +17,6 @@ from portal.notifications.models import (
     Approver,
     Severity,
 )
-
-PAGE = 50
-Thing = TypeVar("Thing", Alert, Approval)
-
-
-@dataclass(frozen=True)
-class Page(Generic[Thing]):
-    """Newest first. `next` goes on as `after`, `newer` as `newer_than`; None at the ends."""
-
-    items: list[Thing]
-    next: uuid.UUID | None
-    newer: uuid.UUID | None
 
 
 @dataclass(frozen=True)
@@ -69,7 +57,7 @@ def alerts(
                 Alert.resource.icontains(filters.text, autoescape=True),
             )
         )
-    return _page(Alert, rows, after=after, newer_than=newer_than, limit=limit)
+    return newest_first.page(rows, Alert.id, limit, after=after, newer_than=newer_than)
 
 
 def approvals(
@@ -95,7 +83,7 @@ def approvals(
                 Approval.resource.icontains(filters.text, autoescape=True),
             )
         )
-    return _page(Approval, rows, after=after, newer_than=newer_than, limit=limit)
+    return newest_first.page(rows, Approval.id, limit, after=after, newer_than=newer_than)
 
 
 def _is_in(state: ApprovalState) -> ColumnElement[bool]:
@@ -107,29 +95,3 @@ def _is_in(state: ApprovalState) -> ColumnElement[bool]:
         ran_out = and_(Approval.state == ApprovalState.PENDING, Approval.expires_at <= now)
         return or_(Approval.state == state, ran_out)
     return Approval.state == state
-
-
-def _page(
-    model: type[Thing],
-    rows: Select[Any],
-    *,
-    after: uuid.UUID | None,
-    newer_than: uuid.UUID | None,
-    limit: int,
-) -> Page[Thing]:
-    if newer_than is not None:
-        rising = rows.where(model.id > newer_than).order_by(model.id).limit(limit + 1)
-        found = list(db.session.scalars(rising))
-        # Fewer than a page are newer: that is the first page, which is read from its top.
-        if len(found) > limit:
-            items = found[:limit][::-1]
-            return Page(items, items[-1].id, items[0].id)
-    if after is not None:
-        rows = rows.where(model.id < after)
-    found = list(db.session.scalars(rows.order_by(model.id.desc()).limit(limit + 1)))
-    items = found[:limit]
-    return Page(
-        items,
-        items[-1].id if len(found) > limit else None,
-        items[0].id if items and after is not None else None,
-    )

@@ -1,7 +1,4 @@
-"""Searching sending records: one page, newest first, by keyset; never COUNT, never OFFSET.
-
-Ids are ordered by time (RFC 9562, version 7), so the id of the last row is the cursor.
-"""
+"""Searching sending records, and finding one."""
 
 import uuid
 from collections.abc import Iterator
@@ -12,12 +9,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, or_, select
 from sqlalchemy.orm import selectinload
 
+from portal import newest_first
 from portal.delivery.models import Delivery, Level, State
 from portal.extensions import db
 from portal.identity.models import Organization
+from portal.newest_first import PAGE, Page
 from portal.validation import address_key
-
-PAGE = 50
 
 
 @dataclass(frozen=True)
@@ -44,16 +41,6 @@ class Filters:
     organization_id: uuid.UUID | None = None
 
 
-@dataclass(frozen=True)
-class Page:
-    """Deliveries, newest first. `next` is what to give as `after`; None: this was the last page.
-    `newer` is what to give as `newer_than`; None: this is the first page."""
-
-    items: list[Delivery]
-    next: uuid.UUID | None
-    newer: uuid.UUID | None = None
-
-
 def search(
     organization: Organization,
     filters: Filters,
@@ -61,10 +48,11 @@ def search(
     limit: int = PAGE,
     after: uuid.UUID | None = None,
     newer_than: uuid.UUID | None = None,
-) -> Page:
+) -> Page[Delivery]:
     """A page of the organization's records: those older than `after`, or next to `newer_than`."""
     own = select(Delivery).where(Delivery.organization_id == organization.id)
-    return _page(own, filters, limit, after=after, newer_than=newer_than)
+    own = own.where(*_conditions(filters))
+    return newest_first.page(own, Delivery.id, limit, after=after, newer_than=newer_than)
 
 
 def search_at_host(
@@ -73,12 +61,13 @@ def search_at_host(
     limit: int = PAGE,
     after: uuid.UUID | None = None,
     newer_than: uuid.UUID | None = None,
-) -> Page:
+) -> Page[Delivery]:
     """A page of all records: those of every organization and of the host itself."""
     every = select(Delivery)
     if filters.organization_id is not None:
         every = every.where(Delivery.organization_id == filters.organization_id)
-    return _page(every, filters, limit, after=after, newer_than=newer_than)
+    every = every.where(*_conditions(filters))
+    return newest_first.page(every, Delivery.id, limit, after=after, newer_than=newer_than)
 
 
 def find(organization: Organization, delivery_id: uuid.UUID) -> Delivery | None:
@@ -93,38 +82,6 @@ def find(organization: Organization, delivery_id: uuid.UUID) -> Delivery | None:
 def find_at_host(delivery_id: uuid.UUID) -> Delivery | None:
     """One record of anyone with its attempts."""
     return _one(select(Delivery).where(Delivery.id == delivery_id))
-
-
-def _page(
-    rows: Select[Any],
-    filters: Filters,
-    limit: int,
-    *,
-    after: uuid.UUID | None,
-    newer_than: uuid.UUID | None,
-) -> Page:
-    rows = rows.where(*_conditions(filters))
-    if newer_than is not None and (page := _newer(rows, limit, newer_than)) is not None:
-        return page
-    if after is not None:
-        rows = rows.where(Delivery.id < after)
-    found = list(db.session.scalars(rows.order_by(Delivery.id.desc()).limit(limit + 1)))
-    items = found[:limit]
-    return Page(
-        items,
-        items[-1].id if len(found) > limit else None,
-        items[0].id if items and after is not None else None,
-    )
-
-
-def _newer(rows: Select[Any], limit: int, newer_than: uuid.UUID) -> Page | None:
-    """The page before. None: it would be the first one, which is read from its top."""
-    rising = rows.where(Delivery.id > newer_than).order_by(Delivery.id).limit(limit + 1)
-    found = list(db.session.scalars(rising))
-    if len(found) <= limit:
-        return None
-    items = found[:limit][::-1]
-    return Page(items, items[-1].id, items[0].id)
 
 
 def _one(row: Select[Any]) -> Delivery | None:

@@ -2,11 +2,11 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Select, select
 
+from portal import newest_first
 from portal.audit import log as audit
 from portal.audit.log import Actor
 from portal.delivery import counting, suppressions
@@ -14,19 +14,8 @@ from portal.delivery.counting import Count
 from portal.delivery.models import Delivery, State
 from portal.delivery.suppressions import BOUNCED, Suppression
 from portal.extensions import db
+from portal.newest_first import PAGE, Page
 from portal.settings.scope import Scope
-
-PAGE = 50
-
-
-@dataclass(frozen=True)
-class Page:
-    """Entries, newest first. `next` is what to give as `after`; None: this was the last page.
-    `newer` is what to give as `newer_than`; None: this is the first page."""
-
-    items: list[Suppression]
-    next: uuid.UUID | None
-    newer: uuid.UUID | None = None
 
 
 def search(
@@ -37,7 +26,7 @@ def search(
     limit: int = PAGE,
     after: uuid.UUID | None = None,
     newer_than: uuid.UUID | None = None,
-) -> Page:
+) -> Page[Suppression]:
     """A page of the list of this scope: entries older than `after`, or next to `newer_than`.
 
     `address` matches whole, in any case of letters; `text` any part of an address.
@@ -54,7 +43,7 @@ def search_everywhere(
     limit: int = PAGE,
     after: uuid.UUID | None = None,
     newer_than: uuid.UUID | None = None,
-) -> Page:
+) -> Page[Suppression]:
     """A page of the lists of all organizations and of the host."""
     return _page(select(Suppression), text, limit, after=after, newer_than=newer_than)
 
@@ -113,30 +102,10 @@ def _page(
     *,
     after: uuid.UUID | None,
     newer_than: uuid.UUID | None,
-) -> Page:
+) -> Page[Suppression]:
     if text:
         rows = rows.where(Suppression.address.icontains(text, autoescape=True))
-    if newer_than is not None and (page := _newer(rows, limit, newer_than)) is not None:
-        return page
-    if after is not None:
-        rows = rows.where(Suppression.id < after)
-    found = list(db.session.scalars(rows.order_by(Suppression.id.desc()).limit(limit + 1)))
-    items = found[:limit]
-    return Page(
-        items,
-        items[-1].id if len(found) > limit else None,
-        items[0].id if items and after is not None else None,
-    )
-
-
-def _newer(rows: Select[Any], limit: int, newer_than: uuid.UUID) -> Page | None:
-    """The page before. None: it would be the first one, which is read from its top."""
-    rising = rows.where(Suppression.id > newer_than).order_by(Suppression.id).limit(limit + 1)
-    found = list(db.session.scalars(rising))
-    if len(found) <= limit:
-        return None
-    items = found[:limit][::-1]
-    return Page(items, items[-1].id, items[0].id)
+    return newest_first.page(rows, Suppression.id, limit, after=after, newer_than=newer_than)
 
 
 def _has_to_do_with_it(delivery: Delivery) -> bool:

@@ -15,6 +15,7 @@ from portal.extensions import db
 from portal.identity.models import Organization
 from portal.identity.policy import Permission
 from portal.letters.compose import Letter
+from portal.newest_first import Page
 from portal.records import attempts, letter_view, people_told, search, suppressions, unknown
 from portal.records.attempts import ShownAttempt
 from portal.records.letter_view import From, NotShown
@@ -106,7 +107,7 @@ def listed(place: Place) -> ResponseReturnValue:
     state = ListState(record_filters.offered(at_host=place.is_host))
     asked = record_filters.asked(place.organization)
     # A value that makes no sense must not show everything.
-    page = search.Page([], None) if asked.problems else page_of(place, asked.filters)
+    page = Page([], None) if asked.problems else page_of(place, asked.filters)
     text = render_template(
         "host/records.html" if place.is_host else "organization/records.html",
         place=place,
@@ -179,7 +180,7 @@ def rows_of(place: Place, deliveries: Sequence[Delivery]) -> list[Row]:
     ]
 
 
-def page_of(place: Place, wanted: Filters) -> search.Page:
+def page_of(place: Place, wanted: Filters) -> Page[Delivery]:
     """The page of the list that the address asks for, narrowed so."""
     older, newer = arguments.row_id(BEFORE), arguments.row_id(AFTER)
     if place.organization is None:

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from portal.delivery.models import Delivery
 from portal.delivery.suppressions import BOUNCED, Suppression
 from portal.extensions import db
+from portal.newest_first import PAGE, Page
 from portal.records import suppressions
 from portal.records.visibility import route_of
 from portal.settings.scope import Scope
@@ -60,8 +61,8 @@ def lifted(place: Place) -> ResponseReturnValue:
     ids = [found for text in given if (found := records_pages.id_of(text)) is not None]
     if not ids:
         flash(_("Tick the addresses that this is for."), "error")
-    elif len(ids) > suppressions.PAGE:
-        flash(_("At most %(most)s at once.", most=suppressions.PAGE), "error")
+    elif len(ids) > PAGE:
+        flash(_("At most %(most)s at once.", most=PAGE), "error")
     else:
         scope = Scope.of(place.organization)
         addresses = suppressions.lift(scope, ids, actor=guard.principal().actor)
@@ -70,7 +71,7 @@ def lifted(place: Place) -> ResponseReturnValue:
     return redirect(_target(place), 303)
 
 
-def _page(place: Place, text: str | None) -> suppressions.Page:
+def _page(place: Place, text: str | None) -> Page[Suppression]:
     older, newer = arguments.row_id(BEFORE), arguments.row_id(AFTER)
     if place.is_host:
         return suppressions.search_everywhere(text=text, after=older, newer_than=newer)

@@ -9,7 +9,8 @@ from flask_babel import ngettext
 
 from portal.delivery.models import State
 from portal.extensions import db
-from portal.records import search, unknown
+from portal.newest_first import PAGE
+from portal.records import unknown
 from portal.records.search import Filters
 from portal.records.unknown import Act, Decided
 from portal.settings.scope import Scope
@@ -38,8 +39,8 @@ def decided(place: Place, act: Act) -> ResponseReturnValue:
     ids = _asked()
     if not ids:
         flash(_("Tick the mails that this is for."), "error")
-    elif len(ids) > search.PAGE:
-        flash(_("At most %(most)s at once.", most=search.PAGE), "error")
+    elif len(ids) > PAGE:
+        flash(_("At most %(most)s at once.", most=PAGE), "error")
     else:
         scope = Scope.of(place.organization)
         found = unknown.decide(scope, ids, act, actor=guard.principal().actor)
