@@ -33,7 +33,7 @@ from portal.delivery.staged_test import run_test
 from portal.extensions import db
 from portal.identity.models import Organization
 from portal.kinds import BY_KEY
-from portal.letters.compose import compose
+from portal.letters.compose import Letter, compose
 from portal.settings import effective, locks, senders
 from portal.settings.models import Sender, TestRun, VersionState
 from portal.settings.scope import Scope
@@ -154,11 +154,10 @@ def _begin(
 ) -> tuple[Delivery, bytes]:
     """The record of the mail before it goes out, and the mail itself."""
     now = utcnow()
-    level = Level.HOST if bundle.owner == "host" else Level.ORGANIZATION
     data = {
         "sender_name": bundle.name,
         "server": with_port(bundle.server, bundle.port),
-        "level": level.value,
+        "level": _level(bundle).value,
         "asked_by": actor.name,
     }
     written_as, images = identity.with_images(organization, _KIND)
@@ -170,38 +169,7 @@ def _begin(
     )
     organization_id = organization.id if organization else None
     payload = Payload(id=new_id(), organization_id=organization_id, kind=_KIND.key, data=data)
-    record = Delivery(
-        id=new_id(),
-        organization_id=organization_id,
-        payload_id=payload.id,
-        kind=_KIND.key,
-        priority=int(_KIND.priority),
-        recipient=to,
-        language=letter.language,
-        subject=letter.subject,
-        message_id=make_message_id(bundle.from_address, current_app.extensions["config"].base_host),
-        state=State.SENDING,
-        sender=bundle.name,
-        level=level,
-        server=bundle.server,
-        requested_from=actor.ip,
-        attempt_count=1,
-        created_at=now,
-        expires_at=now + LEASE,
-        lease_owner="test",
-        # Should this process die, the record ends as unknown once no test can still be running.
-        lease_until=lease_now() + timedelta(minutes=15),
-        dot_pending=True,
-        attempts=[
-            Attempt(
-                organization_id=organization_id,
-                number=1,
-                started_at=now,
-                sender=bundle.name,
-                server=bundle.server,
-            )
-        ],
-    )
+    record = _record(payload, bundle, letter, to=to, actor=actor, now=now)
     db.session.add(payload)
     db.session.flush()
     db.session.add(record)
@@ -218,6 +186,48 @@ def _begin(
         images=images,
     )
     return record, content
+
+
+def _record(
+    payload: Payload, bundle: Bundle, letter: Letter, *, to: str, actor: Actor, now: datetime
+) -> Delivery:
+    """As of a mail whose final dot is out: nobody else sends it."""
+    return Delivery(
+        id=new_id(),
+        organization_id=payload.organization_id,
+        payload_id=payload.id,
+        kind=_KIND.key,
+        priority=int(_KIND.priority),
+        recipient=to,
+        language=letter.language,
+        subject=letter.subject,
+        message_id=make_message_id(bundle.from_address, current_app.extensions["config"].base_host),
+        state=State.SENDING,
+        sender=bundle.name,
+        level=_level(bundle),
+        server=bundle.server,
+        requested_from=actor.ip,
+        attempt_count=1,
+        created_at=now,
+        expires_at=now + LEASE,
+        lease_owner="test",
+        # Should this process die, the record ends as unknown once no test can still be running.
+        lease_until=lease_now() + timedelta(minutes=15),
+        dot_pending=True,
+        attempts=[
+            Attempt(
+                organization_id=payload.organization_id,
+                number=1,
+                started_at=now,
+                sender=bundle.name,
+                server=bundle.server,
+            )
+        ],
+    )
+
+
+def _level(bundle: Bundle) -> Level:
+    return Level.HOST if bundle.owner == "host" else Level.ORGANIZATION
 
 
 def _finish(

@@ -30,6 +30,7 @@ from portal.notifications.recipients import (
     people_of,
 )
 from portal.notifications.resources import Resource
+from portal.notifications.telling import Secrets
 from portal.validation import FieldError, Invalid, address_key, one_line, plain_text
 
 _LASTS = timedelta(days=7)
@@ -115,11 +116,30 @@ def request_approval(
             message = "Open the form again and send it once more."
             raise Invalid.field("title", message) from None
         return Requested(twin, ())
+    told = telling.tell(
+        organization,
+        BY_KEY["approval.requested"],
+        recipients,
+        data=approvals.data_of(approval),
+        requested_from=actor.ip,
+        resource=approval.resource or approval.title,
+        resource_url=approval.resource_url or approvals.approval_url(organization, approval),
+        expires_at=approval.expires_at,
+        thread=approvals.thread_of(approval),
+        secrets=_links(approval, recipients),
+    )
+    approval.notification_id = told.payload.id
+    approvals.record(approval, "approval.requested", actor)
+    return Requested(approval, told.deliveries, recipients.omitted)
+
+
+def _links(approval: Approval, recipients: Recipients) -> Secrets:
+    """The links of each letter. Their secret is stored as its digest."""
     secrets = {chosen.person.user_id: new_secret() for chosen in recipients.chosen if chosen.person}
     for user_id, secret in secrets.items():
         db.session.add(
             Approver(
-                organization_id=organization.id,
+                organization_id=approval.organization_id,
                 approval_id=approval.id,
                 user_id=user_id,
                 token_hash=digest(secret),
@@ -133,21 +153,7 @@ def request_approval(
             "reject_url": approvals.decision_url(secret, Verdict.REJECTED),
         }
 
-    told = telling.tell(
-        organization,
-        BY_KEY["approval.requested"],
-        recipients,
-        data=approvals.data_of(approval),
-        requested_from=actor.ip,
-        resource=approval.resource or approval.title,
-        resource_url=approval.resource_url or approvals.approval_url(organization, approval),
-        expires_at=approval.expires_at,
-        thread=approvals.thread_of(approval),
-        secrets=links,
-    )
-    approval.notification_id = told.payload.id
-    approvals.record(approval, "approval.requested", actor)
-    return Requested(approval, told.deliveries, recipients.omitted)
+    return links
 
 
 def _store(
