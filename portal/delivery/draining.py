@@ -126,7 +126,7 @@ def _loads_of_all() -> Iterator[_Load]:
         .order_by((number * 1.0 / SenderVersion.per_day).desc())
         .limit(_MOST_SENDERS)
     )
-    yield from (_Load(*row) for row in rows)
+    yield from (_Load(sender_id, per_day or 0, waits) for sender_id, per_day, waits in rows)
 
 
 def _rate(now: datetime, mine: ColumnElement[bool], organization_id: object) -> float | None:
