@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, ClassVar
 
 from flask import abort
@@ -15,7 +16,7 @@ from portal.web import guard
 from portal.web.api import inputs, shapes
 from portal.web.api.alerts import ResourceInput
 from portal.web.api.calls import call
-from portal.web.api.deliveries import shown
+from portal.web.api.deliveries import announced, shown
 from portal.web.api.inputs import Input
 from portal.web.api.times import GivenTime
 from portal.web.blueprints import api as blueprint
@@ -38,6 +39,15 @@ class ApprovalInput(Input):
     expires_at: GivenTime | None = None
     requested_by: str | None = None
 
+    def check(self) -> None:
+        _ = self.asked
+
+    @cached_property
+    def asked(self) -> approval_requests.Request:
+        given: dict[str, Any] = self.given()
+        given["resource"] = resources.parse(given.get("resource"))
+        return approval_requests.parse_request(**given)
+
 
 @blueprint.post("/approvals")
 @blueprint.post("/organizations/<slug:organization>/approvals")
@@ -45,13 +55,11 @@ class ApprovalInput(Input):
 @requires(Permission.APPROVALS_REQUEST)
 def request_approval(organization: Organization) -> shapes.ApprovalShape:
     """Ask named members by mail to approve something."""
-    given: dict[str, Any] = inputs.body(ApprovalInput).given()
-    given["resource"] = resources.parse(given.get("resource"))
-    asked = approval_requests.parse_request(**given)
+    asked = inputs.body(ApprovalInput).asked
     requested = approval_requests.request_approval(
         organization, asked, actor=guard.principal().actor
     )
-    letters = shown(organization, requested.deliveries)
+    letters = announced(organization, requested.told)
     return shapes.ApprovalShape.of(requested.approval, letters, requested.left_out)
 
 
