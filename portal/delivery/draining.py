@@ -27,8 +27,9 @@ from portal.settings.scope import HOST, Scope
 _LOOK_BACK = timedelta(minutes=5)
 _FEWEST = 5
 _LONGEST = timedelta(days=30)
-# Of the organizations' senders, so many are looked at: those that need the most days.
+# Of the organizations' senders, so many are looked at: those that need the longest.
 _MOST_SENDERS = 20
+_MINUTES_OF_A_DAY = 24 * 60
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,11 @@ class Drain:
 
 
 class _Load(NamedTuple):
-    """What waits for a sender that hands over so many a day."""
+    """What waits for a sender that hands over only so many a minute or a day."""
 
     sender_id: uuid.UUID
-    per_day: int
+    per_minute: int | None
+    per_day: int | None
     number: int
 
 
@@ -55,7 +57,7 @@ def of_sender(sender: Sender) -> Drain:
     if sender.consecutive_failures or not sender.enabled:
         return Drain(waiting)
     drain = _drain(waiting, Delivery.sender_id == sender.id, sender.organization_id)
-    return _within_the_day(drain, _load(sender, waiting.number))
+    return _within_limits(drain, _load(sender, waiting.number))
 
 
 def of_organization(organization: Organization, waiting: Count) -> Drain:
@@ -64,12 +66,12 @@ def of_organization(organization: Organization, waiting: Count) -> Drain:
     chosen = effective.choose(organization)
     if isinstance(chosen, NoSender):
         return drain
-    return _within_the_day(drain, _load(chosen, waiting.number))
+    return _within_limits(drain, _load(chosen, waiting.number))
 
 
 def at_host(waiting: Count) -> Drain:
     """Everyone's mail that is due: through when the last sender is through with its own."""
-    return _within_the_day(_drain(waiting, true(), None), _loads_of_all())
+    return _within_limits(_drain(waiting, true(), None), _loads_of_all())
 
 
 def _drain(waiting: Count, mine: ColumnElement[bool], organization_id: object) -> Drain:
@@ -83,23 +85,33 @@ def _drain(waiting: Count, mine: ColumnElement[bool], organization_id: object) -
     return Drain(waiting, per_minute, done_at)
 
 
-def _within_the_day(drain: Drain, loads: Iterator[_Load]) -> Drain:
+def _within_limits(drain: Drain, loads: Iterator[_Load]) -> Drain:
     """No sooner than each of these senders may have handed over what waits for it."""
     if drain.done_at is None:
         return drain
-    rooms = [limits.room_of_day(*load) for load in loads]
-    last = min(max(rooms, default=drain.done_at), utcnow() + _LONGEST)
-    return replace(drain, done_at=max(drain.done_at, last))
+    now = utcnow()
+    done_at = max([drain.done_at, *(_done_at(load, now) for load in loads)])
+    return replace(drain, done_at=min(done_at, now + _LONGEST))
+
+
+def _done_at(load: _Load, now: datetime) -> datetime:
+    days, minutes = now, timedelta()
+    if load.per_day is not None:
+        days = limits.room_of_day(load.sender_id, load.per_day, load.number)
+    if load.per_minute is not None:
+        minutes = timedelta(minutes=load.number / load.per_minute)
+    return max(days, now + minutes)
 
 
 def _load(sender: Sender, number: int) -> Iterator[_Load]:
     version = effective.version_of(sender, VersionState.ACTIVE)
-    if version is not None and version.per_day is not None and number:
-        yield _Load(sender.id, version.per_day, number)
+    if version is not None and number:
+        yield _Load(sender.id, version.per_minute, version.per_day, number)
 
 
 def _loads_of_all() -> Iterator[_Load]:
-    """Of the host's default sender, which carries the mail of many organizations, and of theirs."""
+    """Of the host's default sender, which carries the mail of many organizations, and of theirs:
+    what of the first 10,000 that wait is theirs."""
     host = effective.choose(None)
     if not isinstance(host, NoSender):
         yield from _load(host, backlog.due_by(HOST, host).number)
@@ -111,22 +123,24 @@ def _loads_of_all() -> Iterator[_Load]:
     )
     settings = MailSettings.organization_id == due.c.organization_id
     version = SenderVersion.sender_id == MailSettings.default_sender_id
+    limited = (SenderVersion.sender_id, SenderVersion.per_minute, SenderVersion.per_day)
     number = func.count()
+    a_day = func.coalesce(SenderVersion.per_day, SenderVersion.per_minute * _MINUTES_OF_A_DAY)
     rows = db.session.execute(
-        select(SenderVersion.sender_id, SenderVersion.per_day, number)
+        select(*limited, number)
         .select_from(due)
         .join(MailSettings, settings)
         .join(SenderVersion, version)
         .where(
             MailSettings.mode == Mode.OWN,
             SenderVersion.state == VersionState.ACTIVE,
-            SenderVersion.per_day.is_not(None),
+            a_day.is_not(None),
         )
-        .group_by(SenderVersion.sender_id, SenderVersion.per_day)
-        .order_by((number * 1.0 / SenderVersion.per_day).desc())
+        .group_by(*limited)
+        .order_by((number * 1.0 / a_day).desc())
         .limit(_MOST_SENDERS)
     )
-    yield from (_Load(sender_id, per_day or 0, waits) for sender_id, per_day, waits in rows)
+    yield from (_Load(*row) for row in rows)
 
 
 def _rate(now: datetime, mine: ColumnElement[bool], organization_id: object) -> float | None:

@@ -121,6 +121,8 @@ def test_the_mail_of_all_is_through_when_the_sender_with_the_least_room_a_day_is
     assert 1.9 < days_left() < 2.2, "30 by its own, 10 a day"
     by_host.per_day = by_own.per_day = 30
     assert days_left() < 0.5, "each has room for its own"
+    by_host.per_minute = 1
+    assert days_left() * 24 * 60 == pytest.approx(30, abs=1), "30 by the host's, one a minute"
 
 
 def days_left() -> float:
