@@ -12,7 +12,9 @@ from sqlalchemy.orm import Session, scoped_session
 from portal.audit.log import OPERATOR
 from portal.clock import utcnow
 from portal.delivery import counting
+from portal.delivery.health import SENDER_FAILING
 from portal.delivery.models import Delivery, State, Worker
+from portal.delivery.restoring import RESTORED
 from portal.extensions import db
 from portal.identity import organizations
 from portal.kinds import Priority
@@ -107,7 +109,9 @@ def test_failing_senders_are_counted_and_named(session: Open, cast: Cast) -> Non
     assert sender is not None
     sender.consecutive_failures, sender.last_failure_at = 3, utcnow()
     held = settled(told(cast.globex, "Waits")[0], State.HELD)
-    held.sender_id = sender.id
+    held.sender_id, held.reason = sender.id, SENDER_FAILING
+    restored = settled(told(cast.globex, "Was in a backup")[0], State.HELD)
+    restored.sender_id, restored.reason = sender.id, RESTORED
     session.commit()
     assert overview.senders() == overview.Senders(all=2, failing=1, failing_of_host=0)
     (paused,) = queue.paused_senders()
