@@ -14,13 +14,12 @@ from portal.notifications import alerts, resources
 from portal.notifications.models import Alert, AlertStatus, Severity
 from portal.notifications.recipients import MOST, Omitted
 from portal.web import guard
-from portal.web.api import inputs, shapes
+from portal.web.api import inputs, shapes, turns
 from portal.web.api.calls import call
 from portal.web.api.deliveries import announced
 from portal.web.api.inputs import Input
 from portal.web.api.pages import PageQuery, cursor
 from portal.web.api.times import GivenTime
-from portal.web.api.turns import LARGE
 from portal.web.blueprints import api as blueprint
 from portal.web.guard import requires
 
@@ -50,7 +49,7 @@ class AlertInput(Input):
 
     @property
     def is_large(self) -> bool:
-        return len(self.recipients or ()) > LARGE
+        return len(self.recipients or ()) > turns.LARGE
 
     @cached_property
     def said(self) -> alerts.Raise:

@@ -6,11 +6,13 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from flask import abort
+from pydantic import Field
 
 from portal.identity.models import Organization
 from portal.identity.policy import Permission
 from portal.notifications import approval_requests, approvals, resources
 from portal.notifications.models import Approval, ApprovalState
+from portal.notifications.recipients import MOST
 from portal.records import people_told, search
 from portal.web import guard
 from portal.web.api import inputs, shapes
@@ -32,7 +34,7 @@ class ApprovalInput(Input):
     refused: ClassVar[Mapping[str, str]] = {"remind_after": _LATER, "callback_url": _LATER}
 
     title: str
-    approvers: list[str]
+    approvers: list[str] = Field(max_length=MOST)
     text: str | None = None
     resource: ResourceInput | None = None
     policy: str | int = "any"

@@ -71,10 +71,11 @@ def _committed(
     organization = arguments.get("organization")
     if request.method == "POST" and (earlier := idempotency.first_answer(organization)):
         return earlier
-    is_large = inputs.body(takes).is_large if takes else False
-    db.session.rollback()
-    reading_only(False)
-    with turns.turn(organization, is_large=is_large):
+    given = inputs.body(takes) if takes else Input()
+    with turns.turn(organization, is_large=given.is_large):
+        given.check()
+        db.session.rollback()
+        reading_only(False)
         if request.method == "POST":
             return idempotency.once(organization, act)
         answer = act()

@@ -34,8 +34,8 @@ class Input(BaseModel):
         return self.model_dump(exclude_unset=True)
 
     def check(self) -> None:
-        """What takes long to check and needs no database: it is done before anything is locked.
-        Raises Invalid."""
+        """What a call checks beyond types and with no database, before anything is locked: it may
+        take long. Raises Invalid."""
 
     @property
     def is_large(self) -> bool:
@@ -48,7 +48,6 @@ def body(model: type[Given]) -> Given:
     found = request.environ.get(_READ)
     if type(found) is not model:
         found = _checked(model, documents.document())
-        found.check()
         request.environ[_READ] = found
     return found
 
@@ -116,7 +115,8 @@ _MESSAGES = {
     "literal_error": "Choose one of {expected}.",
     "string_too_long": "Shorten this to {max_length} characters or fewer.",
     "string_too_short": "Enter at least {min_length} characters.",
-    "too_long": "Name at most {max_length:,}; these are {actual_length:,}. Split them over several calls.",
+    "too_long": "Name at most {max_length:,}; these are {actual_length:,}. Split them over "
+    "several calls, or name a role.",
     "uuid_parsing": "Give an id as this API gives it, for example in next or id.",
     "uuid_type": "Give an id as text.",
 }
