@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy import event
 from sqlalchemy.orm import Session, scoped_session
 
@@ -13,7 +14,7 @@ from portal.audit.log import OPERATOR
 from portal.clock import utcnow
 from portal.delivery import counting
 from portal.delivery.health import SENDER_FAILING
-from portal.delivery.models import Delivery, State, Worker
+from portal.delivery.models import Attempt, Delivery, State, Worker
 from portal.delivery.restoring import RESTORED
 from portal.extensions import db
 from portal.identity import organizations
@@ -83,6 +84,34 @@ def test_how_long_the_newest_took(session: Open, cast: Cast) -> None:
     assert (speed.share, speed.number) == (0.75, 4)
     assert (speed.median.seconds, speed.slowest_twentieth.seconds) == (3, 60)
     assert overview.speed(organization_of(cast.globex)) is None
+
+
+def test_mail_that_waits_in_a_flood_hides_nothing_that_was_tried(
+    session: Open, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (counting, overview):
+        monkeypatch.setattr(module, "MOST", 3)
+    accepted = settled(told(cast.acme, "One")[0], State.ACCEPTED, took=1)
+    failed = settled(told(cast.acme, "Two")[0], State.FAILED)
+    for tried in (accepted, failed):
+        session.add(
+            Attempt(
+                organization_id=tried.organization_id,
+                delivery_id=tried.id,
+                number=1,
+                started_at=utcnow(),
+            )
+        )
+    session.commit()
+    for _ in range(3):
+        told(cast.acme, "Waits")
+    told(cast.globex, "Waits")
+    for organization in (organization_of(cast.acme), None):
+        day = overview.day(organization)
+        assert (day.accepted, day.failed) == (counting.Count(1, True), counting.Count(1, True))
+        assert overview.failures(organization) == [failed]
+        speed = overview.speed(organization)
+        assert speed is not None and speed.number == 1
 
 
 def test_recent_failures_belong_to_their_organization(session: Open, cast: Cast) -> None:
