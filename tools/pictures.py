@@ -15,8 +15,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import troubles
 from playwright.sync_api import Browser, Page, sync_playwright
+
+from tools import troubles
 
 
 def free_port() -> str:
@@ -77,12 +78,11 @@ DOCUMENTS = {
 
 def main(folder: Path, *, every_page: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    with demo() as (password, data), sync_playwright() as playwright:
+    with demo(in_trouble=every_page) as password, sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
         )
         if every_page:
-            troubles.make(data, ADDRESS, free_port())
             take_every_page(browser, password, folder)
         else:
             for name, (who, path) in DOCUMENTS.items():
@@ -132,8 +132,8 @@ def go(page: Page, path: str) -> int:
 
 
 @contextmanager
-def demo() -> Iterator[tuple[str, Path]]:
-    """A running demo; gives the password of its people and the folder of its data."""
+def demo(*, in_trouble: bool) -> Iterator[str]:
+    """A running demo; gives the password of its people. Some of PAGES need it in trouble."""
     command = [str(PORTAL), "demo", "--port", PORT]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         said = ""
@@ -145,7 +145,9 @@ def demo() -> Iterator[tuple[str, Path]]:
             folder = re.search(r"throw-away data in (.+)\.$", said, re.MULTILINE)
             if password is None or folder is None:
                 raise SystemExit(f"The demo did not start:\n{said}")
-            yield password[1], Path(folder[1])
+            if in_trouble:
+                troubles.make(Path(folder[1]), ADDRESS, free_port())
+            yield password[1]
         finally:
             process.terminate()
 
