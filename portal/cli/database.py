@@ -15,7 +15,6 @@ from portal.cli.failures import Failed
 from portal.config import Config, ConfigError
 from portal.extensions import db
 
-
 # What SQLite says of a file that is none of its own, or not any more.
 _DAMAGED = ("malformed", "not a database")
 
