@@ -91,6 +91,18 @@ _CHINESE: Mapping[Cause, tuple[str, str]] = MappingProxyType(
             "请使用属于该登录账户的发件地址，并检查拼写。",
         ),
         Cause.SENDER_TEMPORARY: ("服务器暂时不接受该发件地址的邮件。", _LATER),
+        Cause.SENDER_UNPROVEN: (
+            "发件域名没有授权这台服务器发信（SPF、DKIM 或 DMARC）。",
+            "请在该域名的 DNS 中为这台服务器设置 SPF 和 DKIM，或使用属于该服务器的发件地址。",
+        ),
+        Cause.ADDRESS_BLOCKED: (
+            "服务器拦截了发信的网络地址：该地址在黑名单中、信誉不佳或没有反向 DNS。",
+            "请通过服务商的服务器发信，或申请将该地址移出黑名单，并为其设置反向 DNS。",
+        ),
+        Cause.COMMAND_REFUSED: (
+            "服务器不接受会话中的命令，原因不在邮件本身。",
+            "请检查服务器、端口，以及是否需要登录；如果一直如此，请查看邮件服务器的日志。",
+        ),
         Cause.RECIPIENT_REFUSED: ("服务器拒绝该收件人。", "请检查地址。"),
         Cause.RECIPIENT_TEMPORARY: ("服务器暂时不接受发给该收件人的邮件。", _LATER),
         Cause.RELAY_DENIED: (

@@ -91,6 +91,33 @@ RULES = (
         words=("address is not verified", "domain is not verified", "not verified"),
     ),
     Rule(
+        _("The From domain does not vouch for this server: SPF, DKIM or DMARC fails."),
+        _(
+            "Set up SPF and DKIM for this server in the DNS of the From domain, or use a From "
+            "address that belongs to the server."
+        ),
+        causes=frozenset({Cause.SENDER_UNPROVEN}),
+    ),
+    Rule(
+        _(
+            "The server blocks the network address that the mail comes from: it stands on a block "
+            "list, has a bad name, or no reverse DNS."
+        ),
+        _(
+            "Send through your provider's server, or have the address taken off the list and given "
+            "a reverse DNS name."
+        ),
+        causes=frozenset({Cause.ADDRESS_BLOCKED}),
+    ),
+    Rule(
+        _("The server refuses a command of the session, whatever the mail."),
+        _(
+            "Check server, port and whether a login is wanted. If it stays so, look into the mail "
+            "server's log."
+        ),
+        causes=frozenset({Cause.COMMAND_REFUSED}),
+    ),
+    Rule(
         _("The sending quota is used up."),
         _("Sending goes on when the quota is reset. A bigger plan or a second sender helps."),
         causes=frozenset({Cause.QUOTA}),

@@ -5,6 +5,7 @@ an invitation to nobody.sendasdenied@example.com must not read as a fault of the
 """
 
 import re
+from collections.abc import Iterable
 from email import message_from_bytes
 from email.errors import HeaderParseError
 from email.header import decode_header
@@ -26,6 +27,7 @@ _ECHO = re.compile(
 )
 # An address or a link, the at sign also as mail servers escape it.
 _ADDRESS = re.compile(r"@|[=+%]40|\\x40|&#64;|://")
+_SENTENCE_ENDS = re.compile(r"[.;!?]\s")
 _LONGEST = 8192
 
 
@@ -41,6 +43,16 @@ def says(word: str, text: str, chosen: str) -> bool:
     """Whether the words stand in what a reply says by itself, and not also in what was `chosen`
     (by `chosen_words`): then it may be an echo, and nothing is concluded."""
     return word in text and not (chosen and _flat(word) in chosen)
+
+
+def says_together(about: Iterable[str], words: Iterable[str], text: str, chosen: str) -> bool:
+    """Whether one sentence of what a reply says by itself holds one of each, neither chosen."""
+    said = [one for one in words if says(one, text, chosen)]
+    whom = [one for one in about if says(one, text, chosen)]
+    return bool(said and whom) and any(
+        any(one in sentence for one in said) and any(one in sentence for one in whom)
+        for sentence in _SENTENCE_ENDS.split(text)
+    )
 
 
 def is_of_the_recipient(phase: Phase, enhanced_code: str | None) -> bool:

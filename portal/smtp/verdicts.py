@@ -4,7 +4,7 @@ import re
 
 from portal.smtp.causes import Cause
 from portal.smtp.replies import Reply
-from portal.smtp.said import by_itself, is_of_the_recipient, says
+from portal.smtp.said import by_itself, is_of_the_recipient, says, says_together
 from portal.smtp.values import Phase
 
 _REFUSED = {
@@ -28,7 +28,42 @@ _LATER = {
     Phase.DOT: Cause.CONTENT_TEMPORARY,
 }
 # Beside X.4.5: what providers answer when a day's or a month's sending is used up.
-_QUOTA_WORDS = ("sending quota", "daily quota", "monthly quota", "sending limit")
+_QUOTA_WORDS = (
+    *("sending quota", "daily quota", "hourly quota", "monthly quota"),
+    *("sending limit", "daily limit", "hourly limit", "monthly limit", "daily message limit"),
+    *("too many messages sent", "too many messages today", "too many messages from"),
+    *("too many mails sent", "too many emails sent", "too many emails today"),
+    *("sent too many", "sending too many", "sending rate"),
+    *("messages per day", "messages per hour", "mails per day", "mails per hour"),
+)
+# RFC 7372 and RFC 7505, 4.2: SPF, DKIM or all of them fail, or the From domain takes no mail.
+_UNPROVEN = re.compile(r"5\.7\.2[0-46-7]")
+_UNPROVEN_WORDS = (
+    *("dmarc", "dkim signature", "dkim verif", "dkim fail", "unauthenticated email"),
+    *("sender is unauthenticated", "spf fail", "spf check", "spf validation", "spf record"),
+    *("failed spf", "fails spf", "pass spf", "spf: fail"),
+)
+# RFC 7372: the reverse DNS of the connecting address.
+_NO_REVERSE_DNS = "5.7.25"
+_OUR_ADDRESS = (
+    *("your ip", "sending ip", "sender ip", "client ip", "connecting ip", "source ip"),
+    *("originating ip", "from this ip", "the ip you", "client host", "your mail server"),
+)
+_BLOCKED_WORDS = (
+    *("block", "listed", "black list", "deny list", "denylist", "reputation", "banned"),
+    *("client host rejected", "not accepted", "not authorized", "reverse dns"),
+    *("reverse hostname", "ptr record", "spamhaus"),
+)
+# RFC 3463, 3.2: the sender's mailbox or domain, which servers also judge at RCPT and later.
+_OF_THE_SENDER = ("5.1.7", "5.1.8")
+# RFC 5321, 4.2.4 and 4.3.2: the command, or its place in the session. At RCPT, 500 to 502 may
+# also be said of an address.
+_OF_THE_COMMAND = {
+    Phase.MAIL: (500, 502, 503),
+    Phase.RCPT: (503,),
+    Phase.DATA: (500, 502, 503),
+    Phase.DOT: (503,),
+}
 # The word alone: not in the name of a computer.
 _RELAY = re.compile(r"(?<![\w.@=+-])relay(?:s|ing|ed)?(?![\w@=+-]|\.\w)")
 
@@ -65,12 +100,32 @@ def _special(phase: Phase, reply: Reply, chosen: str) -> Cause | None:
     if is_of_the_recipient(phase, enhanced):
         return Cause.SIZE_EXCEEDED if _is_about_size(phase, reply) else None
     text = by_itself(phase, reply.text)
-    if enhanced == "5.4.5" or any(says(words, text, chosen) for words in _QUOTA_WORDS):
-        return Cause.QUOTA
+    if found := _of_the_route(phase, reply, text, chosen):
+        return found
     if _is_about_size(phase, reply):
         return Cause.SIZE_EXCEEDED
     relays = _RELAY.search(text) and says("relay", text, chosen)
     return Cause.RELAY_DENIED if phase is Phase.RCPT and (relays or enhanced == "5.7.64") else None
+
+
+def _of_the_route(phase: Phase, reply: Reply, text: str, chosen: str) -> Cause | None:
+    """What every mail by this sender would be answered, whatever its recipient and its words."""
+    enhanced = reply.enhanced_code or ""
+    if reply.code in _OF_THE_COMMAND.get(phase, ()):
+        return Cause.COMMAND_REFUSED
+    if _UNPROVEN.fullmatch(enhanced):
+        return Cause.SENDER_UNPROVEN
+    if enhanced == _NO_REVERSE_DNS or says_together(_OUR_ADDRESS, _BLOCKED_WORDS, text, chosen):
+        return Cause.ADDRESS_BLOCKED
+    if any(says(words, text, chosen) for words in _UNPROVEN_WORDS):
+        return Cause.SENDER_UNPROVEN
+    if enhanced in _OF_THE_SENDER or says("sender address rejected", text, chosen):
+        return Cause.SENDER_REFUSED
+    # What a mailbox may receive is no quota of ours.
+    words = () if "receiv" in text else _QUOTA_WORDS
+    if enhanced == "5.4.5" or any(says(one, text, chosen) for one in words):
+        return Cause.QUOTA
+    return None
 
 
 def _is_about_size(phase: Phase, reply: Reply) -> bool:

@@ -198,6 +198,9 @@ REASONS: Mapping[str, str] = {
     # The mail itself.
     "sender_refused": _l("The server refuses this From address"),
     "sender_temporary": _l("The server does not take this From address just now"),
+    "sender_unproven": _l("The From domain does not vouch for this sender’s server"),
+    "address_blocked": _l("The server blocks the network address that the mail comes from"),
+    "command_refused": _l("The server refuses a command of the session"),
     "recipient_refused": _l("The server refuses this recipient"),
     "recipient_temporary": _l("The server does not take mail for this recipient just now"),
     "relay_denied": _l("The server does not relay for this sender"),

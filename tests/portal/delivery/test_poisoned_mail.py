@@ -175,3 +175,33 @@ def test_a_relay_that_takes_nothing_any_more_is_paused(
     server.set_script()
     later()
     assert record(one).state is State.ACCEPTED
+
+
+@pytest.mark.parametrize(
+    ("said", "cause"),
+    [
+        (
+            "550 5.7.26 Unauthenticated email from acme.test is not accepted due to domain's "
+            "DMARC policy",
+            "sender_unproven",
+        ),
+        ("554 5.7.1 Message rejected: your IP [203.0.113.9] is on a blocklist", "address_blocked"),
+        ("554 5.7.0 Too many messages sent today", "quota"),
+    ],
+)
+def test_a_sender_whose_every_mail_is_refused_after_the_dot_is_paused_and_loses_none(
+    acme: Organization, cast: Cast, server: SmtpServer, said: str, cause: str
+) -> None:
+    server.set_script(dot=reply(said))
+    held = enqueue(
+        acme, Addressee(cast.alice.email, cast.alice.id), Addressee(cast.bob.email, cast.bob.id)
+    )
+    take_turns()
+    later()
+    assert all_in(State.HELD, held)()
+    assert platform().next_probe_at is not None
+    assert platform().last_failure_cause == cause
+    server.set_script()
+    later()
+    later()
+    assert all_in(State.ACCEPTED, held)()

@@ -31,6 +31,14 @@ ADDRESSES = [
     "blocked.using@x.test",
     "basic-authentication-is-disabled@x.test",
     "mi:nhd@x.test",
+    "your-ip-is-on-a-blocklist@x.test",
+    "your.ip@is-listed.test",
+    "client.host.rejected@x.test",
+    "dmarc.policy@x.test",
+    "spf-fail@dmarc.test",
+    "too-many-messages-sent@x.test",
+    "emails.per.hour@x.test",
+    "sender-address-rejected@x.test",
     '"sender identity"@x.test',
     '"relay access denied"@x.test',
 ]
@@ -99,7 +107,7 @@ def test_an_echoed_address_is_no_fault_of_the_route(phase: Phase, template: str)
     "template", [one for one in NOBODY if "{a}" in one and ": {a} -" not in one]
 )
 def test_an_address_in_full_is_known_by_its_form_alone(template: str) -> None:
-    for address in ADDRESSES[:16]:
+    for address in ADDRESSES[:24]:
         failure = failure_of(Phase.RCPT, filled(template, address), "")
         assert classify(failure) is not FailureClass.ROUTE_FAULT, template
 
@@ -111,6 +119,12 @@ SUBJECTS = [
     "Daily sending quota",
     "recipient limit",
     "no permission to send as you",
+    "Your IP is on a blocklist",
+    "Your IP",
+    "Blocked, listed, reputation",
+    "DMARC policy of your domain",
+    "SPF fail",
+    "Too many messages sent today",
 ]
 
 
@@ -122,6 +136,7 @@ SUBJECTS = [
         "554 5.7.1 Spam message rejected ({})",
         '550 5.7.0 header "Subject: {}" is not taken',
         "554 5.6.0 {}",
+        "554 5.7.1 Blocked. Your IP sent: {}",
         "550 5.1.1 {}",
     ],
 )
@@ -153,6 +168,10 @@ def test_an_echoed_subject_or_text_is_no_fault_of_the_route(subject: str, templa
         (Phase.RCPT, "554 5.7.1 Client host [192.0.2.1] blocked using zen.example"),
         (Phase.DOT, "550 5.7.60 SMTP; Client does not have permissions to send as this sender"),
         (Phase.DOT, "550 The from address does not match a verified Sender Identity"),
+        (Phase.DOT, "550 5.7.26 Unauthenticated email from alfa.test, due to its DMARC policy"),
+        (Phase.DOT, "554 5.7.1 Message rejected: your IP [203.0.113.9] is on a blocklist"),
+        (Phase.DOT, "554 5.7.0 Too many messages sent today"),
+        (Phase.DATA, "503 5.5.1 valid RCPT command must precede DATA"),
         (Phase.DOT, "550 5.4.5 Daily sending quota exceeded"),
         (Phase.DOT, "554 5.2.252 SendAsDenied; a@b.test not allowed to send as c@b.test"),
     ],
