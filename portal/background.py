@@ -4,18 +4,17 @@ Huey loses a job when a process is killed and runs periodic jobs in every consum
 here may run twice or not at all and the next run makes up for it.
 """
 
+from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 
 from flask import Flask
-from huey import Huey, PostgresHuey, SqliteHuey, crontab
-from huey.serializer import SignedSerializer
+from huey import Huey, crontab
 from sqlalchemy import Delete, delete, select
+from sqlalchemy.exc import SQLAlchemyError
 
-from portal import jobs
+from portal import jobs, outage
 from portal.clock import utcnow
-from portal.config import Config
-from portal.database import client_options
+from portal.database import is_away
 from portal.delivery.lease_clock import lease_now
 from portal.delivery.models import Delivery, State, Worker
 from portal.extensions import db
@@ -28,47 +27,40 @@ ROLE = "jobs"
 _DAY = timedelta(days=1)
 
 
-def make_huey(config: Config, secret_key: str) -> Huey:
-    """The queue of background jobs: a file of its own beside SQLite, or tables in PostgreSQL."""
-    serializer = SignedSerializer(secret=secret_key)
-    if config.is_sqlite:
-        path = Path(config.data_dir) / "jobs.sqlite3"
-        return SqliteHuey("gatepost", filename=str(path), serializer=serializer, results=False)
-    url = config.database_url.replace("postgresql+psycopg://", "postgresql://", 1)
-    return PostgresHuey(
-        "gatepost", dsn=url, serializer=serializer, results=False, **client_options(url)
-    )
-
-
 def register(huey: Huey, app: Flask) -> None:
     """Bind the periodic jobs to an application."""
 
+    def run(job: Callable[[], object]) -> None:
+        try:
+            with app.app_context():
+                job()
+        except SQLAlchemyError as problem:
+            # Its next run makes up for it.
+            if not is_away(problem):
+                raise
+            outage.here.goes_on(problem)
+
     def say_that_jobs_run() -> None:
-        with app.app_context():
-            jobs.beat(ROLE, lease_now())
+        run(lambda: jobs.beat(ROLE, lease_now()))
 
     huey.on_startup()(say_that_jobs_run)
     huey.periodic_task(crontab(minute="*"))(say_that_jobs_run)
 
     @huey.periodic_task(crontab(minute="*"))
     def expire_approvals() -> None:
-        with app.app_context():
-            approvals.expire_due()
+        run(approvals.expire_due)
 
     @huey.periodic_task(crontab(minute="*"))
     def tell_of_sender_health() -> None:
-        with app.app_context():
-            sender_health.tell()
+        run(sender_health.tell)
 
     @huey.periodic_task(crontab(minute="7"))
     def tell_of_credentials_that_expire() -> None:
-        with app.app_context():
-            credential_expiry.tell()
+        run(credential_expiry.tell)
 
     @huey.periodic_task(crontab(minute="17"))
     def forget_what_is_over() -> None:
-        with app.app_context():
-            forget()
+        run(forget)
 
 
 def forget() -> None:

@@ -3,8 +3,12 @@
 import contextlib
 import logging
 import sys
-from typing import TextIO, cast
+import threading
+from collections.abc import MutableMapping
+from types import TracebackType
+from typing import Any, TextIO, cast
 
+import click
 import structlog
 
 
@@ -14,14 +18,15 @@ def configure(log_format: str) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
     ]
-    renderer = (
-        structlog.processors.JSONRenderer()
+    last: list[structlog.typing.Processor] = (
+        [structlog.processors.JSONRenderer()]
         if log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        else [_in_one_line, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
     )
     structlog.configure(
-        processors=[*shared, structlog.processors.format_exc_info, renderer],
+        processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Console(sys.stderr))),
         cache_logger_on_first_use=True,
@@ -37,13 +42,40 @@ def logger(name: str) -> structlog.stdlib.BoundLogger:
     return bound
 
 
+def take_over(log_format: str) -> None:
+    """For a process that serves until it is stopped: whatever it says goes through this log, also
+    warnings and errors that nobody caught, and with "json" the lines of `tell`."""
+    configure(log_format)
+    _Process.speaks_json = log_format == "json"
+    sys.excepthook = _uncaught
+    threading.excepthook = _uncaught_in_thread
+    logging.captureWarnings(True)
+
+
+def speaks_json() -> bool:
+    """Whether this process serves, and nobody reads its console but a program."""
+    return _Process.speaks_json
+
+
+def tell(line: str, *, err: bool = False) -> None:
+    """Say something to whoever started the process: on its console, or as a line of its log."""
+    if speaks_json():
+        logger("portal").info(line)
+    else:
+        click.echo(line, err=err)
+
+
+class _Process:
+    speaks_json = False
+
+
 class _Libraries(logging.Handler):
     """Writes the warnings and errors of libraries like our own lines."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             log = structlog.get_logger(part=record.name)
-            log.log(record.levelno, record.getMessage(), exc_info=record.exc_info)
+            log.log(record.levelno, record.getMessage().strip(), exc_info=record.exc_info)
         except Exception:
             self.handleError(record)
 
@@ -62,3 +94,25 @@ class _Console:
     def flush(self) -> None:
         with contextlib.suppress(OSError):
             self._stream.flush()
+
+
+def _in_one_line(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """As text too an event is one line: a stack stands in it with its line ends as \\n."""
+    if (stack := event.pop("exception", None)) is not None:
+        event["traceback"] = stack
+    event["event"] = str(event.get("event", "")).replace("\n", "\\n")
+    return event
+
+
+def _uncaught(
+    kind: type[BaseException], problem: BaseException, stack: TracebackType | None
+) -> None:
+    if not issubclass(kind, KeyboardInterrupt):
+        logger("portal").critical("uncaught", exc_info=(kind, problem, stack))
+
+
+def _uncaught_in_thread(caught: threading.ExceptHookArgs) -> None:
+    if caught.exc_value is not None:
+        _uncaught(caught.exc_type, caught.exc_value, caught.exc_traceback)

@@ -7,10 +7,9 @@ command refuses, because a backup belongs before an upgrade.
 import threading
 from collections.abc import Callable
 
-import click
 from flask import Flask
 
-from portal import keys
+from portal import keys, logs
 from portal.cli import database, factory
 from portal.cli.failures import Failed
 from portal.clock import monotonic
@@ -23,7 +22,7 @@ _LOOK_EVERY = 2.0
 _SAY_EVERY = 60.0
 
 
-def prepared(tell: Tell = click.echo) -> Flask:
+def prepared(tell: Tell = logs.tell) -> Flask:
     """An application whose tables are made where the database is empty.
 
     An older database is left alone. Raises ConfigError and Failed.
@@ -34,7 +33,7 @@ def prepared(tell: Tell = click.echo) -> Flask:
     return _opened(app, tell)
 
 
-def upgraded(config: Config, tell: Tell = click.echo) -> Flask:
+def upgraded(config: Config, tell: Tell = logs.tell) -> Flask:
     """An application whose tables were brought to this version. Raises ConfigError and Failed."""
     app = factory.make(config)
     if not database.revisions(app).is_newer:
@@ -42,28 +41,35 @@ def upgraded(config: Config, tell: Tell = click.echo) -> Flask:
     return _opened(app, tell)
 
 
-def existing(tell: Tell = click.echo) -> Flask:
+def existing(tell: Tell = logs.tell) -> Flask:
     """An application on tables that are there already. Raises ConfigError and Failed."""
     return _opened(factory.make(), tell)
 
 
-def working(tell: Tell = click.echo) -> Flask:
-    """As `existing`, but waits while the tables are older. Raises ConfigError and Failed."""
-    app = factory.make()
+def working(tell: Tell = logs.tell) -> Flask:
+    """As `existing`, for a role: it waits while the tables are older. Raises ConfigError and
+    Failed."""
+    app = _of_role()
     _until_upgraded(app, tell)
     return _opened(app, tell)
 
 
-def serving(tell: Tell = click.echo) -> Flask:
-    """As `existing`, but while the tables are older it answers that they are. Raises ConfigError
-    and Failed."""
-    app = factory.make()
+def serving(tell: Tell = logs.tell) -> Flask:
+    """As `existing`, for the role that answers: while the tables are older, that they are. Raises
+    ConfigError and Failed."""
+    app = _of_role()
     state = database.revisions(app)
     if not state.is_older:
         return _opened(app, tell)
     tell(_waiting(state))
     upgrading.hold_back(app, lambda: _is_upgraded(app))
     return _with_keys(app, tell)
+
+
+def _of_role() -> Flask:
+    config = Config.from_environment()
+    logs.take_over(config.log_format)
+    return factory.make(config)
 
 
 def _until_upgraded(app: Flask, tell: Tell) -> None:

@@ -2,7 +2,7 @@
 
 import click
 
-from portal import background
+from portal import background, job_queue
 from portal.cli import application
 from portal.config import Config
 
@@ -17,7 +17,7 @@ def jobs() -> None:
     """Run background and periodic jobs."""
     app = application.working()
     config: Config = app.extensions["config"]
-    huey = background.make_huey(config, str(app.secret_key))
+    huey = job_queue.make_huey(config, str(app.secret_key))
     background.register(huey, app)
     huey.create_consumer(
         workers=1,

@@ -4,11 +4,11 @@ import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-import click
 from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal import config as configuration
+from portal import logs
 from portal.cli import application, listening
 from portal.cli.application import Tell
 from portal.cli.listening import Address
@@ -75,7 +75,7 @@ def prepare(
     settings: Mapping[str, str],
     *,
     alone: bool = False,
-    tell: Tell = click.echo,
+    tell: Tell = logs.tell,
 ) -> Running:
     """Migrate and make what is missing. `settings` and `alone` as in config.child_environment.
 
@@ -87,4 +87,4 @@ def prepare(
 
 
 def _on_stderr(line: str) -> None:
-    click.echo(line, err=True)
+    logs.tell(line, err=True)

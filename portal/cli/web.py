@@ -7,11 +7,13 @@ from typing import Any
 
 import click
 from flask import Flask
+from gunicorn import glogging
 from gunicorn.app.base import BaseApplication
 from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine
 from gunicorn.util import write_nonblock
 from gunicorn.workers.gthread import ThreadWorker
 
+from portal import logs
 from portal.cli import application, listening
 from portal.clock import monotonic
 from portal.config import Config
@@ -36,7 +38,7 @@ def web(host: str | None, port: int | None, fd: int | None) -> None:
         config: Config = app.extensions["config"]
         wanted = listening.chosen(config.base_url, host=host, port=port)
         listener = listening.bind(wanted, command="portal web")
-        click.echo(f"Listening on {listening.bound_address(listener).url}.")
+        logs.tell(f"Listening on {listening.bound_address(listener).url}.")
         fd = listener.detach()
     with app.app_context():
         # A connection must not be shared by the processes that are forked from here.
@@ -62,6 +64,15 @@ class _Server(BaseApplication):
 
     def load(self) -> Flask:
         return self._app
+
+
+class _Log(glogging.Logger):
+    """What gunicorn says goes the way of all lines, not to a handler of its own."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        self.error_log.handlers.clear()
+        self.error_log.propagate = True
 
 
 class _Worker(ThreadWorker):
@@ -115,6 +126,7 @@ def _settings(fd: int) -> dict[str, Any]:
         "preload_app": True,
         "graceful_timeout": _GRACE_SECONDS,
         "loglevel": "warning",
+        "logger_class": _Log,
         # Whose X-Forwarded headers count is decided by PORTAL_TRUSTED_PROXIES alone.
         "forwarded_allow_ips": "",
         "control_socket_disable": True,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal import logs
+from portal import outage
 from portal.clock import monotonic
 from portal.database import reading_only
 from portal.delivery import attempts, claims
@@ -25,7 +25,6 @@ from portal.smtp.values import Bundle
 _AT_ONCE = 64
 # The note of what is being written goes with the next commit, or after so many seconds by itself.
 _NOTE_LASTS = 1.0
-_log = logs.logger("delivery")
 
 _RouteKey = tuple[uuid.UUID, uuid.UUID, Bundle]
 
@@ -220,7 +219,7 @@ class Intake:
             route = self._route(begun)
         except SQLAlchemyError as problem:
             db.session.remove()
-            _log.error("database unavailable", kind=type(problem).__name__)
+            outage.here.goes_on(problem)
             self._unwritten.append(begun)
             return None
         self._last_route[begun.claim.line] = route

@@ -13,7 +13,7 @@ from flask import Flask
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal import logs
+from portal import logs, outage
 from portal.clock import monotonic, utcnow
 from portal.database import reading_only
 from portal.delivery import claims, limits, recovering, sweeping
@@ -69,10 +69,11 @@ class DeliveryWorker:
         while not self._stop.is_set():
             try:
                 self._turn(waker)
+                outage.here.is_over()
             except SQLAlchemyError as problem:
                 # The database went away: nothing is claimed or sent until it is back.
                 db.session.remove()
-                _log.error("database unavailable", kind=type(problem).__name__)
+                outage.here.goes_on(problem)
                 self._stop.wait(1.0)
         self._finish()
 

@@ -19,7 +19,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 from werkzeug.exceptions import HTTPException
 
-from portal import logs
+from portal import logs, outage
 from portal.extensions import db
 from portal.identity.models import Membership, Role, User
 from portal.validation import FieldError, Invalid, Stale
@@ -169,7 +169,7 @@ def _database(error: SQLAlchemyError) -> ResponseReturnValue:
     with contextlib.suppress(SQLAlchemyError):
         db.session.rollback()
     context.do_without_database()
-    _log.error("database unavailable", kind=type(getattr(error, "orig", error)).__name__)
+    outage.here.goes_on(error)
     answer = _answer(
         503,
         _("Nothing can be stored right now"),

@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy import inspect, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal import keys
+from portal import keys, outage
 from portal.config import ConfigError
 from portal.extensions import db
 from portal.web.blueprints import health
@@ -38,8 +38,10 @@ def _database() -> str | None:
         db.session.execute(select(1))
         if not inspect(db.engine).has_table("deliveries"):
             return "schema"
-    except SQLAlchemyError:
+    except SQLAlchemyError as problem:
+        outage.here.goes_on(problem)
         return "database"
+    outage.here.is_over()
     return None
 
 

@@ -25,6 +25,17 @@ class CrashingPostgres(PostgresTemplate):
         """
         self._restart("immediate")
 
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Nobody answers meanwhile, and every connection is cut."""
+        within = self._socket
+        self._control("stop", "-m", "immediate")
+        try:
+            yield
+        finally:
+            self._control("start", "-o", within)
+            self._server.ensure_postgres_running()
+
     def listen_on(self, address: str, network: str) -> None:
         """Answer there too, to everybody of that network. Restarts in the network of the thread
         that calls, where the address must be."""
@@ -48,13 +59,16 @@ class CrashingPostgres(PostgresTemplate):
         return f"-k {self._server.get_postmaster_info().socket_dir}"
 
     def _restart(self, mode: str, *more: str) -> None:
+        self._control("restart", "-m", mode, *more)
+        # It has another process now, which is to be stopped at the end.
+        self._server.ensure_postgres_running()
+
+    def _control(self, what: str, *more: str) -> None:
         server = self._server
         pgexec(
             "pg_ctl",
-            ("-w", "-m", mode, *more, "-l", str(server.log), "-D", str(server.pgdata), "restart"),
+            ("-w", *more, "-l", str(server.log), "-D", str(server.pgdata), what),
             bin_path=server.bin_path,
             user=server.system_user,
             timeout=30,
         )
-        # It has another process now, which is to be stopped at the end.
-        server.ensure_postgres_running()
