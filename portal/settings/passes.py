@@ -30,6 +30,8 @@ _TESTED = (
     "token_url",
     "scope",
 )
+# With these, what decides whether a server takes the mail: beside them a change mends nothing.
+_WAY = (*_TESTED, "envelope_sender", "ehlo_name")
 
 
 def remember(
@@ -87,6 +89,13 @@ def is_proven(
     same = all(getattr(old, key) == getattr(values, key) for key in _TESTED)
     same = same and active.refresh_token_given == given_token
     return same and secret_of(scope, sender, active) == secret
+
+
+def go_the_same_way(one: SenderVersion, other: SenderVersion) -> bool:
+    """Whether mail by both meets the same server in the same name and by the same sign-in. A secret
+    that was typed again is another one."""
+    same = all(getattr(one, key) == getattr(other, key) for key in _WAY)
+    return same and one.secret_set_at == other.secret_set_at
 
 
 def secret_of(scope: Scope, sender: Sender, version: SenderVersion) -> str | None:

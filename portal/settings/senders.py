@@ -129,7 +129,7 @@ def activate(scope: Scope, sender: Sender, *, actor: Actor) -> None:
     draft = effective.version_of(sender, VersionState.DRAFT)
     if draft is None:
         return
-    locks.check_own_senders(scope)
+    locks.check_sending(scope, draft)
     values, secret = effective.values_of(draft), passes.secret_of(scope, sender, draft)
     passed = passes.newest(scope, values, secret, draft.refresh_token_given)
     if passed is None and not actor.is_host:
@@ -150,7 +150,7 @@ def switch(scope: Scope, sender: Sender, *, enabled: bool, actor: Actor) -> None
     if sender.enabled == enabled:
         return
     if enabled:
-        locks.check_own_senders(scope)
+        locks.check_sending(scope, effective.version_of(sender, VersionState.ACTIVE))
     sender.enabled = enabled
     sender.revision += 1
     change = {"enabled": {"before": not enabled, "after": enabled}}
@@ -337,7 +337,10 @@ def _write_version(
 
 
 def _become(sender: Sender, version: SenderVersion) -> None:
-    """At most one draft and one active version; an older active one is retired."""
+    """At most one draft and one active version; an older active one is retired. What the sender's
+    failures say holds until another way is taken."""
+    active = [one for one in sender.versions if one.state is VersionState.ACTIVE]
+    is_same_way = any(passes.go_the_same_way(one, version) for one in active if one is not version)
     for other in list(sender.versions):
         if other is version:
             continue
@@ -347,7 +350,7 @@ def _become(sender: Sender, version: SenderVersion) -> None:
             other.state = VersionState.RETIRED
             # A retired version is history; its secret is not needed any more.
             other.secret = other.refresh_token = None
-    if version.state is VersionState.ACTIVE:
+    if version.state is VersionState.ACTIVE and not is_same_way:
         sender.consecutive_failures = 0
         sender.last_failure_cause = None
         sender.next_probe_at = None

@@ -240,3 +240,53 @@ def test_a_name_of_punctuation_is_refused_and_an_existing_one_is_kept(
 def test_a_name_may_be_of_any_script(session: Any) -> None:
     for name in ("主发件人", "почта", "7", "a.b", "..main"):
         assert senders.save(HOST, name, VALUES, secret=Replace(SECRET), actor=OPERATOR).changed
+
+
+def test_a_failing_sender_fails_on_until_a_change_takes_another_way(session: Any) -> None:
+    sender = stored()
+    probe_at = clock.utcnow() + timedelta(minutes=5)
+
+    def failures_after(secret: SecretChange, **changes: Any) -> int:
+        sender.consecutive_failures, sender.next_probe_at = 3, probe_at
+        sender.last_failure_cause = "connection_refused"
+        session.flush()
+        assert saved_again(sender, secret, activate=True, **changes).changed
+        assert (sender.next_probe_at is None) == (sender.consecutive_failures == 0)
+        assert (sender.last_failure_cause is None) == (sender.consecutive_failures == 0)
+        return sender.consecutive_failures
+
+    kept: dict[str, Any] = {}
+    for harmless in (
+        {"display_name": "Alerts of Globex"},
+        {"reply_to": "desk@globex.test"},
+        {"per_minute": "20", "per_day": "400"},
+        {"connections": "2", "priority": 7},
+        {"kinds": ["alert"]},
+    ):
+        kept |= harmless
+        assert failures_after(Keep(), **kept) == 3, harmless
+    for other_way in (
+        {"from_address": "alarms@globex.test"},
+        {"envelope_sender": "bounces@globex.test"},
+        {"ehlo_name": "mail.globex.test"},
+    ):
+        kept |= other_way
+        assert failures_after(Keep(), **kept) == 0, other_way
+    for change in DESTINATIONS:
+        kept |= change
+        assert failures_after(Replace(SECRET), **kept) == 0, change
+    assert failures_after(Replace("another"), **kept) == 0
+    assert failures_after(Replace("another"), **kept) == 0, "typed again: somebody means it"
+
+
+def test_a_draft_that_only_changes_a_name_makes_no_failing_sender_well(session: Any) -> None:
+    sender = stored()
+    sender.consecutive_failures = 2
+    saved_again(sender, Keep(), activate=False, display_name="Alarms")
+    assert sender.consecutive_failures == 2
+    senders.activate(HOST, sender, actor=OPERATOR)
+    assert sender.consecutive_failures == 2
+    saved_again(sender, Replace(SECRET), activate=False, server="mx.globex.test")
+    assert sender.consecutive_failures == 2, "the active version sends on"
+    senders.activate(HOST, sender, actor=OPERATOR)
+    assert sender.consecutive_failures == 0
