@@ -131,13 +131,14 @@ class Route:
 
     @property
     def room(self) -> int:
-        """How many more letters are worth being written now: the first proves the route, then as
-        many as its sessions carry, the same again to follow at once, and the same again, written
-        when those are used up: what is done for many letters together costs each of them less."""
+        """How many more letters are worth being written now: the first proves the route; then two
+        for each session to follow at once, and as many again, written when half of those are used
+        up: what is done for many letters together costs each of them less, and no dot goes out
+        without the next envelope behind it."""
         able = min(self._finished, self.most)
-        if able and len(self.waiting) >= able:
+        if able and len(self.waiting) >= 2 * able:
             return 0
-        most = 3 * able or 1
+        most = 5 * able or 1
         return most - len(self.waiting) - sum(len(line.jobs) for line in self.lines)
 
     def finished(self) -> None:
