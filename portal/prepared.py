@@ -42,6 +42,8 @@ _POSITIONAL: dict[str, Literal["qmark", "format"]] = {"sqlite": "qmark", "postgr
 _ALL = "all_rows"
 _Statement = Insert | Update | Delete
 _Processor = Callable[[Any], Any] | None
+# Where it goes among the values for the driver, where it stands in the row, and what makes it fit.
+_OfRow = tuple[int, int, _Processor]
 Own = Mapping[str, ColumnElement[Any]]
 Among = Callable[[Column[Any], str], ColumnElement[bool]]
 
@@ -61,12 +63,12 @@ class _Place:
 @dataclass(frozen=True)
 class _Form:
     """The statement as one engine takes it. `values`: those that no row and no call changes;
-    `own`: where those of each row go, with the index in the row."""
+    `own`: those of each row."""
 
     text: str
     values: tuple[Any, ...]
     shared: tuple[_Place, ...]
-    own: tuple[tuple[_Place, int], ...]
+    own: tuple[_OfRow, ...]
 
 
 class Prepared:
@@ -222,14 +224,14 @@ def _compiled(
     compiled = statement.compile(dialect=positional)
     values: list[Any] = []
     shared: list[_Place] = []
-    own: list[tuple[_Place, int]] = []
+    own: list[_OfRow] = []
     for position, name in enumerate(compiled.positiontup or ()):
         parameter = compiled.binds[name]
         process = parameter.type.dialect_impl(positional).bind_processor(positional)
         place = _Place(position, name, process)
         values.append(None)
         if name in columns and parameter.required:
-            own.append((place, columns.index(name)))
+            own.append((position, columns.index(name), process))
         elif parameter.required:
             shared.append(place)
         else:
@@ -237,10 +239,9 @@ def _compiled(
     return _Form(str(compiled), tuple(values), tuple(shared), tuple(own))
 
 
-def _filled(
-    values: Sequence[Any], places: Sequence[tuple[_Place, int]], row: Sequence[Any]
-) -> tuple[Any, ...]:
+def _filled(values: Sequence[Any], places: Sequence[_OfRow], row: Sequence[Any]) -> tuple[Any, ...]:
     filled = list(values)
-    for place, index in places:
-        filled[place.position] = place.fit(row[index])
+    for position, index, process in places:
+        value = row[index]
+        filled[position] = value if process is None else process(value)
     return tuple(filled)

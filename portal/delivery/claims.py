@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import Column, ColumnElement, Table, and_, bindparam, select, tuple_, update
 
@@ -28,8 +28,7 @@ LEASE = timedelta(seconds=60)
 SUSPECT = 3
 
 
-@dataclass(frozen=True)
-class Letter:
+class Letter(NamedTuple):
     """What is known of a delivery and does not change while a worker has it in hand.
 
     `attempts`: how many there were before this claim; `level`: whose sender the last one used.

@@ -195,7 +195,8 @@ class Intake:
         return plan
 
     def _begin_all(self, plan: Sequence[Claim]) -> None:
-        attempts.uncount_open([one for one in plan if one.delivery_id in self._in_doubt])
+        if self._in_doubt:
+            attempts.uncount_open([one for one in plan if one.delivery_id in self._in_doubt])
         beginning = Beginning(plan, self._ways)
         found_way: set[Line] = set()
         for claimed in plan:
@@ -231,6 +232,9 @@ class Intake:
 
     def _route(self, begun: Begun) -> Route:
         sender = begun.sender
+        last = self._last_route.get(begun.claim.line)
+        if last is not None and last.sender is sender:
+            return last
         key = (sender.sender_id, sender.version_id, sender.bundle)
         if key not in self._routes:
             self._routes[key] = Route(sender, begun.guard)

@@ -202,7 +202,7 @@ class Loop:
 
     def _on(self, line: Line, act: Callable[[], Sequence[Event]]) -> None:
         """What a session does, and what follows. Whatever goes wrong with one, the others go on."""
-        if line not in line.route.lines:
+        if not line.is_open:
             return
         try:
             self._happened(line, act())
@@ -222,7 +222,7 @@ class Loop:
                 self._finished(line, event)
             elif isinstance(event, Ended):
                 self._forget(line)
-        if line in line.route.lines:
+        if line.is_open:
             if not line.session.usable:
                 self._forget(line)
             else:
@@ -347,7 +347,7 @@ class Loop:
 
     def _begin_next(self, line: Line) -> None:
         route = line.route
-        if line not in route.lines:
+        if not line.is_open:
             return
         if line.spent and not line.jobs:
             self._forget(line)
@@ -362,7 +362,7 @@ class Loop:
         if not line.jobs:
             # A server that closed while nothing went on says so now.
             self._on(line, line.session.read)
-            if line not in route.lines:
+            if not line.is_open:
                 return
         envelope = line.follow(route.waiting.popleft())
         self._on(line, lambda: line.session.begin(envelope))
@@ -379,7 +379,8 @@ class Loop:
     def _forget(self, line: Line) -> None:
         if line in self._dots:
             self._dots.remove(line)
-        if line in line.route.lines:
+        if line.is_open:
+            line.is_open = False
             line.route.lines.remove(line)
             self._selector.unregister(line.session)
             line.session.close()

@@ -62,6 +62,7 @@ class Line:
     jobs: deque[Job] = field(default_factory=deque)
     # What the selector waits for on it.
     watched: int = selectors.EVENT_READ
+    is_open: bool = True
 
     @property
     def spent(self) -> bool:
