@@ -34,6 +34,8 @@ _ENOUGH = 64
 # While there is mail in hand, so often; else at every turn.
 _CLAIM_EVERY = 0.05
 _STOP_WITHIN = 10.0
+# Workers start side by side: for so long one that came leaves room on each sender for another.
+_EXPECTS_COMPANY = 2.0
 # A worker that did not renew for so long counts no more.
 _SILENT_AFTER = timedelta(seconds=60)
 _log = logs.logger("worker")
@@ -63,6 +65,7 @@ class DeliveryWorker:
         self._loop = Loop(app, stop)
         self._started = False
         self._swept = self._renewed = self._looked = self._claimed = self._jumped = float("-inf")
+        self._began = monotonic()
         self._watch = ClockWatch()
 
     def run(self, waker: Waker) -> None:
@@ -106,7 +109,8 @@ class DeliveryWorker:
         if not was_kicked and monotonic() - self._looked < _EVENTS_EVERY:
             return 0
         self._looked = monotonic()
-        self._loop.share_with(_living())
+        expected = 2 if monotonic() - self._began < _EXPECTS_COMPANY else 1
+        self._loop.share_with(max(expected, _living()))
         if was_kicked:
             self._loop.settings_changed()
         return sweeping.handle_events()
