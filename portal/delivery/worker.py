@@ -35,7 +35,7 @@ _ENOUGH = 64
 _CLAIM_EVERY = 0.05
 _STOP_WITHIN = 10.0
 # Workers start side by side: for so long one that came leaves room on each sender for another.
-_EXPECTS_COMPANY = 2.0
+_EXPECTS_COMPANY = 0.5
 # A worker that did not renew for so long counts no more.
 _SILENT_AFTER = timedelta(seconds=60)
 _log = logs.logger("worker")
@@ -106,11 +106,13 @@ class DeliveryWorker:
         self._renewed = monotonic()
 
     def _look_for_events(self, was_kicked: bool) -> int:
-        if not was_kicked and monotonic() - self._looked < _EVENTS_EVERY:
+        was_new = self._looked - self._began < _EXPECTS_COMPANY
+        every = _EXPECTS_COMPANY if was_new else _EVENTS_EVERY
+        if not was_kicked and monotonic() - self._looked < every:
             return 0
         self._looked = monotonic()
-        expected = 2 if monotonic() - self._began < _EXPECTS_COMPANY else 1
-        self._loop.share_with(max(expected, _living()))
+        is_new = self._looked - self._began < _EXPECTS_COMPANY
+        self._loop.share_with(max(2 if is_new else 1, _living()))
         if was_kicked:
             self._loop.settings_changed()
         return sweeping.handle_events()
