@@ -10,13 +10,14 @@ from pathlib import Path
 from flask import Flask
 from huey import Huey, PostgresHuey, SqliteHuey, crontab
 from huey.serializer import SignedSerializer
-from sqlalchemy import delete
+from sqlalchemy import Delete, delete, select
 
 from portal import jobs
 from portal.clock import utcnow
 from portal.config import Config
 from portal.database import client_options
 from portal.delivery.lease_clock import lease_now
+from portal.delivery.models import Delivery, State, Worker
 from portal.extensions import db
 from portal.identity.models import AccountLink, SignInAttempt, SignInSession
 from portal.notifications import approvals, credential_expiry, sender_health
@@ -81,6 +82,17 @@ def forget() -> None:
         delete(SignInSession).where(SignInSession.last_seen_at < now - 30 * _DAY),
         delete(AccountLink).where(AccountLink.expires_at < now - 30 * _DAY),
         delete(IdempotentAnswer).where(IdempotentAnswer.created_at < now - 2 * _DAY),
+        _of_gone_workers(),
     ):
         db.session.execute(statement)
     db.session.commit()
+
+
+def _of_gone_workers() -> Delete:
+    """Those that ended, or said nothing, for a day. One that still owns mail stays until that has
+    recovered: its row tells which letters it was writing."""
+    owners = select(Delivery.lease_owner).where(
+        Delivery.state == State.SENDING, Delivery.lease_owner.is_not(None)
+    )
+    silent = Worker.heartbeat_at < lease_now() - _DAY
+    return delete(Worker).where(silent, Worker.id.not_in(owners))

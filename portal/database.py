@@ -41,6 +41,8 @@ _WAIT_FOR_LOCK = "PRAGMA busy_timeout = 5000"
 # In seconds; together as long as LOCK_TIMEOUT, or as long as it takes to look so often.
 _LOOK_AGAIN = 0.0005
 _LOOKS_FOR_LOCK = 8000
+# Whoever is in no hurry looks this many times less often.
+_PATIENCE = 40
 # By libpq, over TCP only. Seconds, `tcp_user_timeout` milliseconds.
 _CLIENT = {
     "connect_timeout": 5,
@@ -62,6 +64,7 @@ _SERVER = {
 JsonColumn = JSON().with_variant(JSONB(), "postgresql")
 
 _reads_only: ContextVar[bool] = ContextVar("reads_only", default=False)
+_hurries: ContextVar[bool] = ContextVar("hurries", default=True)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -110,6 +113,12 @@ def is_away(problem: Exception) -> bool:
 def reading_only(reads_only: bool) -> None:
     """Say whether transactions begun from here on in this thread only read."""
     _reads_only.set(reads_only)
+
+
+def in_a_hurry(hurries: bool) -> None:
+    """Say whether transactions begun from here on in this thread are short. On SQLite one that is
+    not lets those of all others begin before it."""
+    _hurries.set(hurries)
 
 
 def engine_options(database_url: str) -> dict[str, Any]:
@@ -167,15 +176,16 @@ def _began(connection: sqlite3.Connection) -> bool:
     """Wait for the one write lock in short sleeps. SQLite's own grow up to a tenth of a second:
     whoever writes often then shuts out all the others."""
     connection.execute("PRAGMA busy_timeout = 0")
+    times = 1 if _hurries.get() else _PATIENCE
     try:
-        for _ in range(_LOOKS_FOR_LOCK):
+        for _ in range(_LOOKS_FOR_LOCK // times):
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 return True
             except sqlite3.OperationalError as problem:
                 if problem.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
                     break
-                time.sleep(_LOOK_AGAIN)
+                time.sleep(_LOOK_AGAIN * times)
     finally:
         connection.execute(_WAIT_FOR_LOCK)
     return False

@@ -17,6 +17,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tools import troubles
+
 
 def free_port() -> str:
     with socket.socket() as listener:
@@ -29,6 +31,8 @@ PORT = free_port()
 ADDRESS = f"http://127.0.0.1:{PORT}"
 WIDE, PHONE = {"width": 1440, "height": 900}, {"width": 360, "height": 800}
 HOST, ACME, GLOBEX = "/host", "/organizations/acme", "/organizations/globex"
+INITECH, HOOLI = "/organizations/initech", "/organizations/hooli"
+RESTORED = "records?state=held&reason=restored_from_backup"
 
 # Who looks at which page; `{first}` opens the first link of the page's table.
 PAGES = {
@@ -40,6 +44,7 @@ PAGES = {
         f"{HOST}/organizations",
         f"{HOST}/organizations/new", f"{HOST}/administrators", f"{HOST}/records",
         f"{HOST}/records {{first}}", f"{HOST}/records/unknown", f"{HOST}/records/suppressions",
+        f"{HOST}/{RESTORED}", f"{HOST}/{RESTORED} {{first}}",
         f"{HOST}/delivery-engine", f"{HOST}/api-tokens",
         f"{HOST}/audit", f"{HOST}/mail-catcher", f"{HOST}/mail-catcher {{first}}",
         "/me/profile", "/me/security",
@@ -56,6 +61,13 @@ PAGES = {
         f"{GLOBEX}/api-tokens", f"{GLOBEX}/audit",
     ],
     "bob@acme.test": [f"{ACME}/overview", f"{ACME}/alerts", f"{ACME}/members"],
+    "ines@initech.test": [
+        f"{INITECH}/overview", f"{INITECH}/senders", f"{INITECH}/senders {{first}}",
+        f"{INITECH}/records", f"{INITECH}/records {{first}}", f"{INITECH}/{RESTORED} {{first}}",
+    ],
+    "hugo@hooli.test": [
+        f"{HOOLI}/overview", f"{HOOLI}/senders {{first}}", f"{HOOLI}/records {{first}}",
+    ],
     None: ["/sign-in", "/recovery", "/no-such-page"],
 }  # fmt: skip
 DOCUMENTS = {
@@ -66,7 +78,7 @@ DOCUMENTS = {
 
 def main(folder: Path, *, every_page: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    with demo() as password, sync_playwright() as playwright:
+    with demo(in_trouble=every_page) as password, sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
         )
@@ -120,8 +132,8 @@ def go(page: Page, path: str) -> int:
 
 
 @contextmanager
-def demo() -> Iterator[str]:
-    """A running demo; gives the password of its people."""
+def demo(*, in_trouble: bool) -> Iterator[str]:
+    """A running demo; gives the password of its people. Some of PAGES need it in trouble."""
     command = [str(PORTAL), "demo", "--port", PORT]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         said = ""
@@ -130,8 +142,11 @@ def demo() -> Iterator[str]:
             said += process.stdout.readline()
         try:
             password = re.search(r"password (\S+)", said)
-            if password is None:
+            folder = re.search(r"throw-away data in (.+)\.$", said, re.MULTILINE)
+            if password is None or folder is None:
                 raise SystemExit(f"The demo did not start:\n{said}")
+            if in_trouble:
+                troubles.make(Path(folder[1]), ADDRESS, free_port())
             yield password[1]
         finally:
             process.terminate()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from portal.cli import factory
 from portal.cli.archive import key_files, package, restoring
 from portal.cli.archive.manifest import Manifest
 from portal.cli.archive.restoring import Restored, Wish
@@ -22,12 +23,15 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 def backup(file: Path, with_keys: bool) -> None:
     """Write database and, if asked for, keys to FILE; the portal may run meanwhile."""
     config = Config.from_environment()
-    if file.exists():
-        raise Failed(f"{file} is there already. Name a new file.")
     try:
+        if file.exists():
+            raise Failed(f"{file} is there already. Name a new file.")
         manifest = write(config, file, with_keys=with_keys)
     except OSError as problem:
-        raise Failed(f"{file} cannot be written: {problem.strerror or problem}.") from None
+        raise Failed(
+            f"{file} cannot be written: {problem.strerror or problem}. Name a file in a folder "
+            "that this user may write to."
+        ) from None
     rows = sum(manifest.rows.values())
     click.echo(f"Wrote {file}: {rows} rows in {len(manifest.rows)} tables, at {manifest.schema}.")
     if with_keys:
@@ -50,8 +54,10 @@ def backup(file: Path, with_keys: bool) -> None:
 def restore(file: Path, replace: bool, send_waiting: bool) -> None:
     """Put the backup FILE in place, all of it or nothing; stop the portal first."""
     wish = Wish(file, replace=replace, send_waiting=send_waiting)
+    config = Config.from_environment()
     try:
-        restored = restoring.restore(Config.from_environment(), wish)
+        factory.require_owner(config)
+        restored = restoring.restore(config, wish)
     except OSError as problem:
         place = problem.filename or file
         raise Failed(

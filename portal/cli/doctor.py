@@ -40,7 +40,7 @@ def examine() -> list[Finding]:
         cure = "Correct this setting, then run: portal doctor"
         return [fault("configuration", one_line(str(problem)), cure)]
     findings = list(machine.check(config))
-    if config.data_dir.is_dir():
+    if machine.is_usable(config):
         _examine_database(config, findings)
     return findings
 

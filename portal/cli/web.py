@@ -13,12 +13,16 @@ from gunicorn.util import write_nonblock
 from gunicorn.workers.gthread import ThreadWorker
 
 from portal.cli import application, listening
+from portal.clock import monotonic
 from portal.config import Config
 from portal.extensions import db
 
 _PROCESSES = 2
 _THREADS = 8
 _GRACE_SECONDS = 10
+# What is still taken of a body that nobody wants.
+_UNREAD_SECONDS = 5.0
+_UNREAD_BYTES = 16 * 1024 * 1024
 
 
 @click.command()
@@ -61,7 +65,15 @@ class _Server(BaseApplication):
 
 
 class _Worker(ThreadWorker):
-    """Says in a problem document (RFC 9457) what the server refuses before the portal sees it."""
+    """Says in a problem document (RFC 9457) what the server refuses before the portal sees it, and
+    lets every caller read the answer."""
+
+    def handle_request(self, req: object, conn: Any) -> bool:
+        goes_on: bool = super().handle_request(req, conn)
+        # A connection that is closed with a body unread is reset (RFC 9112, 9.6), and a proxy that
+        # still sends then answers 502 in place of what was said.
+        conn.parser.finish_body(deadline=monotonic() + _UNREAD_SECONDS, max_bytes=_UNREAD_BYTES)
+        return goes_on
 
     def handle_error(
         self, req: object, client: socket.socket, addr: object, exc: Exception

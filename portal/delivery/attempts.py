@@ -4,7 +4,9 @@ from collections.abc import Collection
 
 from sqlalchemy import ColumnElement, and_, delete, func, select, update
 
-from portal.delivery import claims
+from portal.clock import utcnow
+from portal.database import rows_changed
+from portal.delivery import aside, claims
 from portal.delivery.claims import Claim
 from portal.delivery.models import Attempt, AttemptOutcome, Delivery, State
 from portal.delivery.recovering import WORKER_LOST
@@ -12,6 +14,7 @@ from portal.extensions import db
 from portal.smtp.values import Accepted
 
 LEASE_LOST = "lease_lost"
+ACCEPTED_LATE = "accepted_late"
 _TAKEN_AWAY = (WORKER_LOST, LEASE_LOST)
 
 
@@ -59,7 +62,10 @@ def note_lost_lease(claimed: Claim) -> None:
 
 
 def note_late(claimed: Claim, outcome: Accepted) -> None:
-    """An acceptance that came when the claim was another's: its attempt keeps it."""
+    """An acceptance that came when the claim was lost: its attempt keeps it. So does the delivery
+    that became unknown by the loss, where nobody has decided or tried again since; the caller
+    commits."""
+    _end_unknown(claimed, outcome)
     db.session.execute(
         update(Attempt)
         .where(_last(claimed), Attempt.outcome.is_(None) | Attempt.cause.in_(_TAKEN_AWAY))
@@ -72,6 +78,31 @@ def note_late(claimed: Claim, outcome: Accepted) -> None:
         )
         .execution_options(synchronize_session=False)
     )
+
+
+def _end_unknown(claimed: Claim, outcome: Accepted) -> None:
+    """The recovery counted the fence up by one, and every claim after it counts on."""
+    ended = db.session.execute(
+        update(Delivery)
+        .where(
+            Delivery.id == claimed.delivery_id,
+            Delivery.fence == claimed.fence + 1,
+            Delivery.state == State.UNKNOWN,
+            Delivery.reason == WORKER_LOST,
+        )
+        .values(
+            state=State.ACCEPTED,
+            reason=ACCEPTED_LATE,
+            accepted_at=utcnow(),
+            code=outcome.code,
+            enhanced_code=None,
+            reply=outcome.reply,
+            ip=outcome.ip,
+        )
+        .execution_options(synchronize_session=False)
+    )
+    if rows_changed(ended):
+        aside.forget_secrets([claimed.delivery_id])
 
 
 def _uncount(claimed: Collection[Claim]) -> None:

@@ -19,7 +19,11 @@ from portal.smtp.body import InlineImage
 
 
 def of(organization: Organization | None, kind: Kind) -> Identity:
-    """The identity of the organization; of the host for its own and for security mail."""
+    """The identity of the organization; of the host for its own and for security mail.
+
+    Security mail goes to strangers in the host's good name: nothing that an organization may write
+    itself stands in it.
+    """
     owner = None if kind.is_security else organization
     values = effective.identity(owner)
     platform = effective.platform_name()
@@ -31,7 +35,7 @@ def of(organization: Organization | None, kind: Kind) -> Identity:
         accent=values["accent_color"].value or PETROL,
         logo=Image.named(name) if (name := values["logo"].value) else None,
         base_url=current_app.extensions["config"].base_url,
-        organization_name=organization.name if organization else None,
+        organization_name=owner.name if owner else None,
     )
 
 

@@ -57,16 +57,38 @@ class Start:
     from_address: str | None
 
 
+class NewDelivery(NamedTuple):
+    """The columns of a delivery that its addressee decides."""
+
+    id: uuid.UUID
+    recipient: str
+    user_id: uuid.UUID | None
+    language: str
+    timezone: str
+    subject: str
+    message_id: str
+    state: State
+    reason: str | None
+    next_attempt_at: datetime | None
+
+
 @dataclass(frozen=True)
 class Enqueued:
-    """A notification with the ids of its deliveries, in the order of their addressees."""
+    """A notification with its deliveries as they were written, in the order of their addressees:
+    what tells of many of them reads none back."""
 
     payload: Payload
-    ids: tuple[uuid.UUID, ...]
+    rows: tuple[NewDelivery, ...]
+    resource: str | None
+    requested_from: str | None
+
+    @property
+    def ids(self) -> tuple[uuid.UUID, ...]:
+        return tuple(row.id for row in self.rows)
 
     @property
     def deliveries(self) -> list[Delivery]:
-        """Their rows, in the same order."""
+        """As they are in the database now, in the same order."""
         query = select(Delivery).where(Delivery.payload_id == self.payload.id)
         return list(db.session.scalars(query.order_by(Delivery.id)))
 
@@ -117,7 +139,7 @@ def enqueue(
     )
     _seal_secrets(rows, addressees)
     jobs.kick_after_commit()
-    return Enqueued(payload, tuple(row.id for row in rows))
+    return Enqueued(payload, tuple(rows), resource, requested_from)
 
 
 def secrets_of(delivery_id: uuid.UUID) -> dict[str, str]:
@@ -130,23 +152,8 @@ def secrets_of(delivery_id: uuid.UUID) -> dict[str, str]:
     return values
 
 
-class _Row(NamedTuple):
-    """The columns of a delivery that its addressee decides."""
-
-    id: uuid.UUID
-    recipient: str
-    user_id: uuid.UUID | None
-    language: str
-    timezone: str
-    subject: str
-    message_id: str
-    state: State
-    reason: str | None
-    next_attempt_at: datetime | None
-
-
 class _Columns:
-    """Makes them, for one notification."""
+    """Makes those of new deliveries, for one notification."""
 
     def __init__(
         self,
@@ -166,13 +173,13 @@ class _Columns:
         self._language_of_all = identity.language(organization, None)
         self._at: dict[str | None, str] = {}
 
-    def of(self, delivery_id: uuid.UUID, addressee: Addressee) -> _Row:
+    def of(self, delivery_id: uuid.UUID, addressee: Addressee) -> NewDelivery:
         start = _start(self._organization, self._kind, addressee, self._resolved)
         if self._bounced.stops(self._organization_id, addressee.address, self._kind):
             start = replace(start, state=State.SUPPRESSED, reason=suppressions.BOUNCED)
         own = addressee.language
         language = str(own) if own in LANGUAGES else self._language_of_all
-        return _Row(
+        return NewDelivery(
             id=delivery_id,
             recipient=addressee.address,
             user_id=addressee.user_id,
@@ -194,7 +201,7 @@ class _Columns:
 
 _DELIVERY = PreparedInsert(
     cast(Table, Delivery.__table__),
-    _Row._fields,
+    NewDelivery._fields,
     shared=(
         "organization_id",
         "payload_id",
@@ -276,7 +283,7 @@ def is_external_on_host(
     return level.value == Origin.HOST.value
 
 
-def _seal_secrets(rows: Sequence[_Row], addressees: Sequence[Addressee]) -> None:
+def _seal_secrets(rows: Sequence[NewDelivery], addressees: Sequence[Addressee]) -> None:
     for row, addressee in zip(rows, addressees, strict=True):
         if addressee.secrets and row.state is not State.SUPPRESSED:
             sealed = keys.vault().seal(

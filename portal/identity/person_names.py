@@ -22,7 +22,7 @@ def check(field: str, value: str) -> str:
     if not name:
         raise Invalid.field(field, "Enter a name, for example Ann Lee.")
     read = _as_read(name)
-    if _LINK.search(read):
+    if holds_link(name):
         raise Invalid.field(
             field,
             "Enter a name alone, without a link or a host name. Put a space after a full stop, as "
@@ -33,6 +33,11 @@ def check(field: str, value: str) -> str:
             field, f"Enter a name alone, without a number; {MOST_DIGITS} digits may stand in it."
         )
     return name
+
+
+def holds_link(text: str) -> bool:
+    """Whether readers of mail may make a link of a part of it."""
+    return _LINK.search(_as_read(text)) is not None
 
 
 def acceptable(name: str | None) -> str | None:

@@ -15,6 +15,7 @@ from portal.identity import (
     invitations,
     links,
     members,
+    organization_names,
     organizations,
     person_names,
     throttle,
@@ -136,7 +137,9 @@ def _mail_invitation(invitation: Invitation, actor: Actor) -> None:
         _INVITATION,
         data={
             "person_name": person_names.acceptable(called),
-            "organization_name": link.organization.name if link.organization else None,
+            "organization_name": (
+                organization_names.quotable(link.organization) if link.organization else None
+            ),
             "role": link.role.value if link.role else "system_administrator",
             "invited_by": person_names.acceptable(actor.name),
         },

@@ -14,6 +14,7 @@ from portal.audit import log as audit
 from portal.audit.log import Actor
 from portal.clock import new_id, utcnow
 from portal.delivery.models import Delivery
+from portal.delivery.outbox import Enqueued
 from portal.extensions import db
 from portal.identity.models import Organization
 from portal.kinds import BY_KEY, Category
@@ -25,6 +26,7 @@ from portal.notifications.recipients import (
     choose,
     parse_audience,
     people_of,
+    refuse_too_many,
 )
 from portal.notifications.resources import Resource
 from portal.validation import Invalid, one_line, plain_text
@@ -48,13 +50,17 @@ class Raise:
 
 @dataclass(frozen=True)
 class Raised:
-    """The alert, whether it was known already, the deliveries that this call made, and who gets
-    none of them."""
+    """The alert, whether it was known already, the mail that this call made, and who gets none
+    of it."""
 
     alert: Alert
     repeated: bool
-    deliveries: Sequence[Delivery]
+    told: Enqueued | None = None
     left_out: Sequence[Omitted] = ()
+
+    @property
+    def deliveries(self) -> Sequence[Delivery]:
+        return self.told.deliveries if self.told else ()
 
 
 def parse_raise(
@@ -122,7 +128,7 @@ def raise_alert(
     )
     alert.notification_id = told.payload.id
     _record(organization, alert, "alert.raised", actor)
-    return Raised(alert, False, told.deliveries, recipients.omitted)
+    return Raised(alert, False, told, recipients.omitted)
 
 
 def resolve_alert(organization: Organization, alert: Alert, *, actor: Actor) -> None:
@@ -213,7 +219,7 @@ def _repeat(alert: Alert) -> Raised:
     alert.repeats = Alert.repeats + 1
     alert.last_seen_at = utcnow()
     db.session.flush()
-    return Raised(alert, True, ())
+    return Raised(alert, True)
 
 
 def _open_alert(organization: Organization, dedupe_key: str | None) -> Alert | None:
@@ -269,8 +275,7 @@ def _named(recipients: Sequence[object]) -> list[str]:
         raise Invalid.field(
             "recipients", "Name at least one recipient, or leave this out for the routing rules."
         )
-    if len(recipients) > 20_000:
-        raise Invalid.field("recipients", "Name at most 20,000 recipients.")
+    refuse_too_many("recipients", len(recipients), "Split them over several alerts.")
     return parse_audience("recipients", recipients)
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from portal.audit.log import Actor
 from portal.clock import new_id, utcnow
 from portal.delivery.models import Delivery
+from portal.delivery.outbox import Enqueued
 from portal.extensions import db
 from portal.identity.models import Organization, User
 from portal.identity.tokens import digest, new_secret
@@ -28,6 +29,7 @@ from portal.notifications.recipients import (
     choose,
     parse_audience,
     people_of,
+    refuse_too_many,
 )
 from portal.notifications.resources import Resource
 from portal.notifications.telling import Secrets
@@ -35,6 +37,7 @@ from portal.validation import FieldError, Invalid, address_key, one_line, plain_
 
 _LASTS = timedelta(days=7)
 _LONGEST = timedelta(days=90)
+_MOST_REFUSED = 100
 _CURES = {
     LeftOutReason.NOT_A_MEMBER: " is not a member of this organization; invite them first or name "
     "someone else.",
@@ -56,9 +59,15 @@ class Request:
 
 @dataclass(frozen=True)
 class Requested:
+    """The approval, the mail that asks for it, and who gets none. `told` None: it was known."""
+
     approval: Approval
-    deliveries: Sequence[Delivery]
+    told: Enqueued | None = None
     left_out: Sequence[Omitted] = ()
+
+    @property
+    def deliveries(self) -> Sequence[Delivery]:
+        return self.told.deliveries if self.told else ()
 
 
 def parse_request(
@@ -79,6 +88,7 @@ def parse_request(
         raise Invalid.field("policy", 'Use "any": the first decision of a named approver counts.')
     if not approvers:
         raise Invalid.field("approvers", "Name at least one approver, for example ann@acme.test.")
+    refuse_too_many("approvers", len(approvers), "Name a role, for example role:member.")
     return Request(
         title=title,
         audience=parse_audience("approvers", approvers),
@@ -103,7 +113,7 @@ def request_approval(
     """
     approval_id = new_approval_id or new_id()
     if (twin := approvals.find(organization, approval_id)) is not None:
-        return Requested(twin, ())
+        return Requested(twin)
     people = people_of(organization)
     recipients = _approvers(people, asked.audience)
     try:
@@ -115,7 +125,7 @@ def request_approval(
         if (twin := approvals.find(organization, approval_id)) is None:
             message = "Open the form again and send it once more."
             raise Invalid.field("title", message) from None
-        return Requested(twin, ())
+        return Requested(twin)
     told = telling.tell(
         organization,
         BY_KEY["approval.requested"],
@@ -130,7 +140,7 @@ def request_approval(
     )
     approval.notification_id = told.payload.id
     approvals.record(approval, "approval.requested", actor)
-    return Requested(approval, told.deliveries, recipients.omitted)
+    return Requested(approval, told, recipients.omitted)
 
 
 def _links(approval: Approval, recipients: Recipients) -> Secrets:
@@ -192,7 +202,7 @@ def _approvers(people: Sequence[Person], audience: Sequence[str]) -> Recipients:
     if refused:
         raise Invalid(
             FieldError("approvers", entry.partition(":")[2] + _CURES[reason])
-            for entry, reason in refused
+            for entry, reason in refused[:_MOST_REFUSED]
         )
     if not recipients.chosen:
         raise Invalid.field("approvers", "Nobody has this role; name a member by address.")

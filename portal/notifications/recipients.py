@@ -4,7 +4,7 @@
 """
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -14,6 +14,10 @@ from sqlalchemy.orm import joinedload
 from portal.extensions import db
 from portal.identity.models import Membership, Organization, Role
 from portal.validation import Invalid, address_key, email_address
+
+# So many are stored at once while everybody else's changes wait: below a second on SQLite, where
+# one change goes at a time.
+MOST = 10_000
 
 
 class LeftOutReason(StrEnum):
@@ -58,9 +62,15 @@ class Recipients:
     omitted: tuple[Omitted, ...]
 
 
-def parse_audience(field: str, entries: Iterable[object]) -> list[str]:
+def parse_audience(field: str, entries: Sequence[object]) -> list[str]:
     """Audience entries in their normal form. A bare address means `address:`. Raises Invalid."""
     return [_entry(f"{field}.{number}", entry) for number, entry in enumerate(entries)]
+
+
+def refuse_too_many(field: str, number: int, cure: str) -> None:
+    """Raises Invalid where more than MOST entries are named."""
+    if number > MOST:
+        raise Invalid.field(field, f"Name at most {MOST:,}; these are {number:,}. {cure}")
 
 
 def choose(people: Sequence[Person], audience: Sequence[str]) -> Recipients:

@@ -12,7 +12,7 @@ from portal.extensions import db
 from portal.identity.models import Organization
 from portal.kinds import Category
 from portal.notifications.models import RoutingRule, Severity
-from portal.notifications.recipients import parse_audience
+from portal.notifications.recipients import parse_audience, refuse_too_many
 from portal.validation import Invalid
 
 ROUTED = (Category.ALERT,)
@@ -51,6 +51,7 @@ def add_rule(
 ) -> RoutingRule:
     """Add a rule at the end. Raises Invalid."""
     values = _checked(category, minimum_severity, audience)
+    _refuse_too_many(rules_of(organization), values)
     last = db.session.scalar(
         select(func.max(RoutingRule.position)).where(RoutingRule.organization_id == organization.id)
     )
@@ -72,6 +73,7 @@ def change_rule(
 ) -> bool:
     """Change a rule. Returns whether anything changed. Raises Invalid."""
     values = _checked(category, minimum_severity, audience)
+    _refuse_too_many([one for one in rules_of(organization) if one.id != rule.id], values)
     before = {key: getattr(rule, key) for key in values}
     changes = audit.difference(before, values)
     for key, value in values.items():
@@ -127,6 +129,13 @@ def _checked(category: str, minimum_severity: str, audience: Sequence[object]) -
     if not entries:
         raise Invalid.field("audience", "Name at least one audience, for example role:member.")
     return {"category": category, "minimum_severity": severity, "audience": entries}
+
+
+def _refuse_too_many(others: Sequence[RoutingRule], values: Mapping[str, Any]) -> None:
+    """One alert may go to the audience of every rule. Raises Invalid."""
+    number = sum(len(rule.audience) for rule in others) + len(values["audience"])
+    cure = "All rules together count; name a role in place of many people."
+    refuse_too_many("audience", number, cure)
 
 
 def _record(

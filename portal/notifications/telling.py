@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import insert
+
 from portal.delivery.outbox import Addressee, Enqueued, enqueue
 from portal.extensions import db
 from portal.identity.models import Organization
@@ -40,8 +42,9 @@ def tell(
         expires_at=expires_at,
         thread=thread,
     )
-    for omitted in recipients.omitted:
-        db.session.add(_left_out(organization, enqueued.payload.id, omitted))
+    if recipients.omitted:
+        rows = [_left_out(organization, enqueued.payload.id, one) for one in recipients.omitted]
+        db.session.execute(insert(LeftOut), rows)
     return enqueued
 
 
@@ -56,11 +59,13 @@ def _addressee(chosen: Chosen, secrets: Secrets | None) -> Addressee:
     )
 
 
-def _left_out(organization: Organization, notification_id: uuid.UUID, omitted: Omitted) -> LeftOut:
-    return LeftOut(
-        organization_id=organization.id,
-        notification_id=notification_id,
-        user_id=omitted.user_id,
-        entry=omitted.entry,
-        reason=omitted.reason.value,
-    )
+def _left_out(
+    organization: Organization, notification_id: uuid.UUID, omitted: Omitted
+) -> dict[str, Any]:
+    return {
+        "organization_id": organization.id,
+        "notification_id": notification_id,
+        "user_id": omitted.user_id,
+        "entry": omitted.entry,
+        "reason": omitted.reason.value,
+    }

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, Subquery, case, func, select
+from sqlalchemy import Select, Subquery, case, func, select, union
 
 from portal.clock import utcnow
 from portal.delivery import counting
 from portal.delivery.counting import MOST, Count, first_id_of
-from portal.delivery.models import Delivery, State
+from portal.delivery.models import Attempt, Delivery, State
 from portal.extensions import db
 from portal.identity.models import Organization, OrganizationState
 from portal.settings.models import MailSettings, Mode, Sender
@@ -39,7 +39,8 @@ class Hour:
 
 @dataclass(frozen=True)
 class Day:
-    """The hours, oldest first; the last one goes on. `is_cut`: the newest 10,000 mails only."""
+    """The hours, oldest first; the last one goes on. `is_cut`: not all mails, the newest 10,000
+    and those of the newest 10,000 tries."""
 
     hours: tuple[Hour, ...]
     is_cut: bool
@@ -210,13 +211,34 @@ def _hours() -> list[datetime]:
 
 
 def _newest(organization: Organization | None) -> Subquery:
-    """The newest deliveries of the hours that are shown, at most MOST."""
-    rows = select(Delivery.id, Delivery.state, Delivery.created_at, Delivery.accepted_at).where(
-        Delivery.id >= first_id_of(_hours()[0])
-    )
+    """The newest deliveries of the hours that are shown, at most MOST. Where there are more, also
+    those of the newest MOST tries: a flood that waits must not hide what became of all others."""
+    since = first_id_of(_hours()[0])
+    asked = select(Delivery.id).where(Delivery.id >= since)
     if organization is not None:
-        rows = rows.where(Delivery.organization_id == organization.id)
-    return rows.order_by(Delivery.id.desc()).limit(MOST).subquery()
+        asked = asked.where(Delivery.organization_id == organization.id)
+    newest = asked.order_by(Delivery.id.desc()).limit(MOST)
+    ids = newest.subquery()
+    if counting.count(asked).is_more:
+        ids = union(select(ids.c.id), _newest_tried(organization)).subquery()
+    return (
+        select(Delivery.id, Delivery.state, Delivery.created_at, Delivery.accepted_at)
+        .join(ids, ids.c.id == Delivery.id)
+        .where(Delivery.id >= since)
+        .subquery()
+    )
+
+
+def _newest_tried(organization: Organization | None) -> Select[Any]:
+    """Ids of the deliveries of the newest tries, at most MOST."""
+    tries = select(Attempt.delivery_id)
+    if organization is None:
+        tries = tries.order_by(Attempt.id.desc())
+    else:
+        own = Attempt.organization_id == organization.id
+        tries = tries.where(own).order_by(Attempt.started_at.desc())
+    newest = tries.limit(MOST).subquery()
+    return select(newest.c.delivery_id)
 
 
 def _in_state(organization: Organization | None, state: State) -> Select[Any]:

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, select
 from sqlalchemy.orm import joinedload
 
 from portal.clock import utcnow
-from portal.delivery import counting
+from portal.delivery import backlog, counting
 from portal.delivery.counting import Count
 from portal.delivery.lease_clock import lease_now
 from portal.delivery.models import Delivery, State, Worker
@@ -101,7 +101,7 @@ def paused_senders(limit: int = _MOST_ROWS) -> list[PausedSender]:
         .order_by(Sender.organization_id.is_not(None), Sender.last_failure_at.desc())
         .limit(limit)
     ).unique()
-    return [PausedSender(sender, owner, _held_by(sender)) for sender, owner in found]
+    return [PausedSender(sender, owner, backlog.held_by(sender).count) for sender, owner in found]
 
 
 def _columns(priority: Priority, now: datetime) -> list[Select[Any]]:
@@ -121,9 +121,3 @@ def _columns(priority: Priority, now: datetime) -> list[Select[Any]]:
 
 def _counted(*conditions: ColumnElement[bool]) -> Select[Any]:
     return counting.counted(select(Delivery.id).where(*conditions))
-
-
-def _held_by(sender: Sender) -> Count:
-    return counting.count(
-        select(Delivery.id).where(Delivery.state == State.HELD, Delivery.sender_id == sender.id)
-    )

@@ -157,6 +157,7 @@ REASONS: Mapping[str, str] = {
     "failover": _l("Another sender takes over"),
     "recovered": _l("Taken back from a process that stopped"),
     "worker_lost": _l("The process stopped after the final dot; it may have arrived"),
+    "accepted_late": _l("The answer came after the mail had been taken from its process"),
     "confirmed": _l("A person confirmed that it arrived"),
     "sent_again": _l("Sent again by a person’s decision"),
     "new_link": _l("Replaced by a mail with a new link"),

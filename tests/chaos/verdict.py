@@ -80,7 +80,8 @@ def _wrong_fate(record: Delivery, copies: int, answers: int) -> Iterator[str]:
     accepted = _attempts(record, AttemptOutcome.ACCEPTED)
     if len(accepted) > answers:
         yield f"accepted {len(accepted)} times, and the server said so {answers} times"
-    # An answer that came when the claim was lost is noted at its attempt, and decides nothing.
+    # An answer that came when the claim was lost is noted at its attempt, and decides nothing once
+    # the mail was tried again.
     if record.state is State.UNKNOWN and set(accepted) - {LEASE_LOST}:
         yield "unknown, and a server accepted it"
 

@@ -17,7 +17,7 @@ _RULES = {
 
 @pytest.fixture(scope="module")
 def password() -> Iterator[str]:
-    with pictures.demo() as password:
+    with pictures.demo(in_trouble=True) as password:
         yield password
 
 

@@ -2,15 +2,19 @@
 
 import enum
 import sqlite3
+import threading
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from flask import Flask
 from sqlalchemy import create_engine, select, text, update
 from sqlalchemy.exc import OperationalError, StatementError
 from sqlalchemy.orm import Session, scoped_session
 
+from portal import database
 from portal.config import Config
-from portal.database import client_options, reading_only, rows_changed, text_enum
+from portal.database import client_options, in_a_hurry, reading_only, rows_changed, text_enum
+from portal.extensions import db
 from portal.jobs import Event
 from tests.databases import EngineName
 
@@ -101,6 +105,33 @@ def test_a_transaction_that_may_write_takes_the_lock_at_its_begin(
     assert not may_write(config)
     events.rollback()
     assert may_write(config)
+
+
+@SQLITE
+def test_a_long_transaction_lets_a_short_one_that_came_later_begin_first(
+    app: Flask, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "_PATIENCE", 1600)
+    begun: list[str] = []
+    pause = threading.Event()
+
+    def write(name: str, hurries: bool) -> None:
+        in_a_hurry(hurries)
+        with app.app_context():
+            db.session.execute(text("SELECT 1"))
+            begun.append(name)
+
+    waiting = [
+        threading.Thread(target=write, args=("long", False)),
+        threading.Thread(target=write, args=("short", True)),
+    ]
+    with Writing(config):
+        for thread in waiting:
+            thread.start()
+            pause.wait(0.1)
+    for thread in waiting:
+        thread.join()
+    assert begun == ["short", "long"]
 
 
 @SQLITE

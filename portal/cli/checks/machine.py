@@ -25,11 +25,16 @@ def check(config: Config) -> Iterator[Finding]:
     yield _configuration(config)
     folder = _data_folder(config)
     yield folder
-    if config.data_dir.is_dir():
+    if is_usable(config):
         for path in keys.files(config):
             yield _key_file(path)
         for place in _places(config):
             yield _room(place)
+
+
+def is_usable(config: Config) -> bool:
+    """Whether this user can look into the data folder; never raises, unlike Path.is_dir."""
+    return os.path.isdir(config.data_dir) and os.access(config.data_dir, os.X_OK)
 
 
 def database_file(config: Config) -> Path | None:
@@ -51,11 +56,11 @@ def _configuration(config: Config) -> Finding:
 
 def _data_folder(config: Config) -> Finding:
     folder = config.data_dir
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         return fault(
             "data folder",
-            f"{folder} is not there.",
-            "Set PORTAL_DATA_DIR to the folder of this installation; "
+            f"{folder} is not there, or in a folder that this user may not enter.",
+            "Run portal as its own user, with PORTAL_DATA_DIR at the folder of this portal; "
             "for a new one run: portal db upgrade",
         )
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
@@ -70,7 +75,7 @@ def _data_folder(config: Config) -> Finding:
             f"{folder} is open to other users of this machine (mode {mode:04o}).",
             f"Close it: chmod 700 {folder}",
         )
-    return fine("data folder", f"{folder} belongs to this user alone.")
+    return fine("data folder", f"{folder} is open to its owner alone.")
 
 
 def _key_file(path: Path) -> Finding:

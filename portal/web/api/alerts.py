@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from flask import abort
@@ -10,13 +11,12 @@ from pydantic import Field
 from portal.identity.models import Organization
 from portal.identity.policy import Permission
 from portal.notifications import alerts, resources
-from portal.notifications.alerts import Raised
 from portal.notifications.models import Alert, AlertStatus, Severity
-from portal.notifications.recipients import Omitted
+from portal.notifications.recipients import MOST, Omitted
 from portal.web import guard
-from portal.web.api import inputs, shapes
+from portal.web.api import inputs, shapes, turns
 from portal.web.api.calls import call
-from portal.web.api.deliveries import shown
+from portal.web.api.deliveries import announced
 from portal.web.api.inputs import Input
 from portal.web.api.pages import PageQuery, cursor
 from portal.web.api.times import GivenTime
@@ -41,7 +41,24 @@ class AlertInput(Input):
     resource: ResourceInput | None = None
     labels: dict[str, str] | None = None
     starts_at: GivenTime | None = None
-    recipients: list[str] | None = None
+    recipients: list[str] | None = Field(None, max_length=MOST)
+
+    def check(self) -> None:
+        if self.status == "firing":
+            _ = self.said
+
+    @property
+    def is_large(self) -> bool:
+        return len(self.recipients or ()) > turns.LARGE
+
+    @cached_property
+    def said(self) -> alerts.Raise:
+        given: dict[str, Any] = self.given()
+        given.pop("status", None)
+        given["resource"] = resources.parse(given.get("resource"))
+        return alerts.parse_raise(
+            **given | {"title": self.title or "", "severity": self.severity or ""}
+        )
 
 
 class AlertQuery(PageQuery):
@@ -59,8 +76,8 @@ def raise_alert(organization: Organization) -> shapes.Raised:
     if given.status == "resolved":
         alert = alerts.resolve_by_key(organization, given.dedupe_key, actor=actor)
         return _raised(alert, repeated=alert is not None)
-    raised: Raised = alerts.raise_alert(organization, _said(given), actor=actor)
-    letters = shown(organization, raised.deliveries)
+    raised = alerts.raise_alert(organization, given.said, actor=actor)
+    letters = announced(organization, raised.told)
     return _raised(raised.alert, raised.repeated, letters, raised.left_out)
 
 
@@ -113,15 +130,6 @@ def acknowledge_alert(organization: Organization, alert_id: uuid.UUID) -> shapes
     actor = guard.principal().actor
     alerts.acknowledge_alert(organization, alert, user_id=None, actor=actor)
     return shapes.AlertShape.of(alert)
-
-
-def _said(given: AlertInput) -> alerts.Raise:
-    said: dict[str, Any] = given.given()
-    said.pop("status", None)
-    said["resource"] = resources.parse(said.get("resource"))
-    return alerts.parse_raise(
-        **said | {"title": given.title or "", "severity": given.severity or ""}
-    )
 
 
 def _raised(

@@ -2,20 +2,23 @@
 
 import uuid
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, ClassVar
 
 from flask import abort
+from pydantic import Field
 
 from portal.identity.models import Organization
 from portal.identity.policy import Permission
 from portal.notifications import approval_requests, approvals, resources
 from portal.notifications.models import Approval, ApprovalState
+from portal.notifications.recipients import MOST
 from portal.records import people_told, search
 from portal.web import guard
 from portal.web.api import inputs, shapes
 from portal.web.api.alerts import ResourceInput
 from portal.web.api.calls import call
-from portal.web.api.deliveries import shown
+from portal.web.api.deliveries import announced, shown
 from portal.web.api.inputs import Input
 from portal.web.api.times import GivenTime
 from portal.web.blueprints import api as blueprint
@@ -31,12 +34,21 @@ class ApprovalInput(Input):
     refused: ClassVar[Mapping[str, str]] = {"remind_after": _LATER, "callback_url": _LATER}
 
     title: str
-    approvers: list[str]
+    approvers: list[str] = Field(max_length=MOST)
     text: str | None = None
     resource: ResourceInput | None = None
     policy: str | int = "any"
     expires_at: GivenTime | None = None
     requested_by: str | None = None
+
+    def check(self) -> None:
+        _ = self.asked
+
+    @cached_property
+    def asked(self) -> approval_requests.Request:
+        given: dict[str, Any] = self.given()
+        given["resource"] = resources.parse(given.get("resource"))
+        return approval_requests.parse_request(**given)
 
 
 @blueprint.post("/approvals")
@@ -45,13 +57,11 @@ class ApprovalInput(Input):
 @requires(Permission.APPROVALS_REQUEST)
 def request_approval(organization: Organization) -> shapes.ApprovalShape:
     """Ask named members by mail to approve something."""
-    given: dict[str, Any] = inputs.body(ApprovalInput).given()
-    given["resource"] = resources.parse(given.get("resource"))
-    asked = approval_requests.parse_request(**given)
+    asked = inputs.body(ApprovalInput).asked
     requested = approval_requests.request_approval(
         organization, asked, actor=guard.principal().actor
     )
-    letters = shown(organization, requested.deliveries)
+    letters = announced(organization, requested.told)
     return shapes.ApprovalShape.of(requested.approval, letters, requested.left_out)
 
 

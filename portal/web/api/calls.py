@@ -12,10 +12,12 @@ from typing import Any
 from flask import Response, request
 from pydantic import BaseModel
 
+from portal.database import reading_only
 from portal.extensions import db
-from portal.web.api import idempotency
+from portal.web.api import idempotency, inputs, turns
 from portal.web.api.idempotency import Answer
 from portal.web.api.inputs import Input
+from portal.web.api.limits import SAFE
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def call(
                 shape = view(**arguments)
                 return Answer(status, shape.model_dump_json() if shape is not None else None)
 
-            return _response(_committed(arguments, act))
+            return _response(_committed(takes, arguments, act))
 
         answer.__gatepost_call__ = Call(takes, query, gives, status, errors)  # type: ignore[attr-defined]
         return answer
@@ -59,13 +61,26 @@ def declared_call(view: Callable[..., Any]) -> Call | None:
     return found
 
 
-def _committed(arguments: dict[str, Any], act: Callable[[], Answer]) -> Answer:
-    if request.method == "POST":
-        return idempotency.once(arguments.get("organization"), act)
-    answer = act()
-    if request.method not in ("GET", "HEAD"):
+def _committed(
+    takes: type[Input] | None, arguments: dict[str, Any], act: Callable[[], Answer]
+) -> Answer:
+    """On SQLite one transaction writes at a time. So it begins when all is read and checked that
+    needs no database, and one that takes long lets the others go first."""
+    if request.method in SAFE:
+        return act()
+    organization = arguments.get("organization")
+    if request.method == "POST" and (earlier := idempotency.first_answer(organization)):
+        return earlier
+    given = inputs.body(takes) if takes else Input()
+    with turns.turn(organization, is_large=given.is_large):
+        given.check()
+        db.session.rollback()
+        reading_only(False)
+        if request.method == "POST":
+            return idempotency.once(organization, act)
+        answer = act()
         db.session.commit()
-    return answer
+        return answer
 
 
 def _response(answer: Answer) -> Response:

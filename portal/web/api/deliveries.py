@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from portal import kinds
 from portal.delivery.models import Delivery, Level, State
+from portal.delivery.outbox import Enqueued, NewDelivery
 from portal.extensions import db
 from portal.identity import organizations
 from portal.identity.models import Organization
@@ -122,6 +123,27 @@ def shown(
             delivery, organization=slugs.get(delivery.organization_id), at_host=at_host
         )
         for delivery in deliveries
+    ]
+
+
+def announced(organization: Organization, told: Enqueued | None) -> list[shapes.DeliveryShape]:
+    """The deliveries that a call has just made, as `shown` would show them, reading none back."""
+    if told is None:
+        return []
+    alike = dict.fromkeys(shapes.DeliveryShape.model_fields) | {
+        "notification_id": told.payload.id,
+        "organization": organization.slug,
+        "kind": told.payload.kind,
+        "resource": told.resource,
+        "requested_from": told.requested_from,
+        "attempt_count": 0,
+        "may_be_duplicate": False,
+        "created_at": told.payload.created_at,
+    }
+    own = shapes.DeliveryShape.model_fields.keys() & set(NewDelivery._fields)
+    return [
+        shapes.DeliveryShape.model_construct(**alike | {name: getattr(row, name) for name in own})
+        for row in told.rows
     ]
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from flask import request
@@ -11,6 +12,7 @@ from portal.validation import FieldError, Invalid
 
 # Deeper than any body that the API knows; keeps what walks a document within its stack.
 _DEEPEST = 50
+_MOST_ERRORS = 100
 
 
 def document() -> dict[str, Any]:
@@ -27,7 +29,7 @@ def document() -> dict[str, Any]:
     found = _parsed(raw)
     if not isinstance(found, dict):
         raise BadRequest("The body must be a JSON object, for example {}.")
-    if errors := list(_not_storable(found)):
+    if errors := list(islice(_not_storable(found), _MOST_ERRORS)):
         raise Invalid(errors)
     return found
 

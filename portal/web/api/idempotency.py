@@ -45,6 +45,17 @@ class Answer:
     replayed: bool = False
 
 
+def first_answer(organization: Organization | None) -> Answer | None:
+    """What a call with this key was answered; None for a new key and for a twin that still runs.
+    Reads only. Raises 422 for the key with another body."""
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    digest = _digest()
+    earlier = _earlier(Scope.of(organization).key, _checked(key))
+    return _answered(earlier, digest) if earlier is not None else None
+
+
 def once(organization: Organization | None, act: Callable[[], Answer]) -> Answer:
     """Do it, and commit it with its answer; for a key that was used before, the first answer.
 
@@ -56,8 +67,9 @@ def once(organization: Organization | None, act: Callable[[], Answer]) -> Answer
         answer = act()
         db.session.commit()
         return answer
+    digest = _digest()
     scope = Scope.of(organization).key
-    held = _reserve(scope, _checked(key), _digest())
+    held = _reserve(scope, _checked(key), digest)
     if isinstance(held, Answer):
         return held
     try:
@@ -95,17 +107,9 @@ def _reserve(scope: str, key: str, digest: str) -> uuid.UUID | Answer:
         reserved = _insert(scope, key, digest)
         if reserved is not None:
             return reserved
-        earlier = db.session.scalar(
-            select(IdempotentAnswer).where(
-                IdempotentAnswer.scope == scope, IdempotentAnswer.key == key
-            )
-        )
-        if earlier is not None and earlier.digest != digest:
-            raise UnprocessableEntity(
-                "This Idempotency-Key was used for another call; use a new key for each."
-            )
-        if earlier is not None and earlier.status is not None:
-            return _first(earlier)
+        earlier = _earlier(scope, key)
+        if earlier is not None and (first := _answered(earlier, digest)):
+            return first
         if earlier is not None and utcnow() - earlier.created_at > _ABANDONED:
             db.session.delete(earlier)
             db.session.flush()
@@ -137,10 +141,23 @@ def _insert(scope: str, key: str, digest: str) -> uuid.UUID | None:
     return row.id
 
 
-def _first(earlier: IdempotentAnswer) -> Answer:
+def _earlier(scope: str, key: str) -> IdempotentAnswer | None:
+    return db.session.scalar(
+        select(IdempotentAnswer).where(IdempotentAnswer.scope == scope, IdempotentAnswer.key == key)
+    )
+
+
+def _answered(earlier: IdempotentAnswer, digest: str) -> Answer | None:
+    """Its answer, if there is one already. Raises 422 for another call."""
+    if earlier.digest != digest:
+        raise UnprocessableEntity(
+            "This Idempotency-Key was used for another call; use a new key for each."
+        )
+    if earlier.status is None:
+        return None
     context = _context(earlier.scope, earlier.key)
     body = json.loads(keys.vault().open(earlier.answer or "", context=context))
-    return Answer(earlier.status or 200, body, replayed=True)
+    return Answer(earlier.status, body, replayed=True)
 
 
 def _still_running() -> Conflict:

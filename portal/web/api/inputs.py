@@ -11,6 +11,9 @@ from portal.validation import FieldError, Invalid
 from portal.web.api import documents
 
 Given = TypeVar("Given", bound="Input")
+# More of them help nobody, and a small body could have a million.
+MOST_ERRORS = 100
+_READ = "gatepost.body"
 
 
 class Input(BaseModel):
@@ -30,10 +33,23 @@ class Input(BaseModel):
         """The keys that the caller wrote, with null where it wrote null."""
         return self.model_dump(exclude_unset=True)
 
+    def check(self) -> None:
+        """What a call checks beyond types and with no database, before anything is locked: it may
+        take long. Raises Invalid."""
+
+    @property
+    def is_large(self) -> bool:
+        """Whether storing it keeps others waiting for longer than a moment."""
+        return False
+
 
 def body(model: type[Given]) -> Given:
-    """The request's body. Raises Invalid with every wrong key at once."""
-    return _checked(model, documents.document())
+    """The request's body, read once. Raises Invalid with every wrong key at once."""
+    found = request.environ.get(_READ)
+    if type(found) is not model:
+        found = _checked(model, documents.document())
+        request.environ[_READ] = found
+    return found
 
 
 def query(model: type[Given]) -> Given:
@@ -56,7 +72,8 @@ def _checked(model: type[Given], raw: Mapping[str, Any]) -> Given:
     try:
         return model.model_validate(raw)
     except ValidationError as problem:
-        raise Invalid(_explained(model, error) for error in problem.errors()) from None
+        errors = problem.errors(include_url=False, include_input=False)[:MOST_ERRORS]
+        raise Invalid(_explained(model, error) for error in errors) from None
 
 
 def _explained(model: type[Input], error: Any) -> FieldError:
@@ -98,7 +115,8 @@ _MESSAGES = {
     "literal_error": "Choose one of {expected}.",
     "string_too_long": "Shorten this to {max_length} characters or fewer.",
     "string_too_short": "Enter at least {min_length} characters.",
-    "too_long": "Give at most {max_length}; there are {actual_length}.",
+    "too_long": "Name at most {max_length:,}; these are {actual_length:,}. Split them over "
+    "several calls, or name a role.",
     "uuid_parsing": "Give an id as this API gives it, for example in next or id.",
     "uuid_type": "Give an id as text.",
 }

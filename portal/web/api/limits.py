@@ -51,10 +51,7 @@ def note_use() -> None:
 
 @blueprint.before_request
 def receive_body() -> None:
-    """Wait for the whole body with no transaction open, then let the handler write.
-
-    Raises 413 beyond the limit.
-    """
+    """Wait for the whole body with no transaction open. Raises 413 beyond the limit."""
     if request.method in SAFE:
         return
     db.session.rollback()
@@ -62,7 +59,6 @@ def receive_body() -> None:
     # Sent in chunks, without a length, a body is cut off at the limit and not refused.
     if request.content_length is None and len(taken) >= (request.max_content_length or 0):
         abort(413)
-    reading_only(False)
 
 
 @blueprint.after_request

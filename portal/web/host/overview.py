@@ -5,6 +5,7 @@ from flask.typing import ResponseReturnValue
 
 from portal.clock import utcnow
 from portal.delivery import draining
+from portal.delivery.counting import Count
 from portal.identity.policy import Permission
 from portal.records import overview as reading
 from portal.records import queue
@@ -34,7 +35,8 @@ def overview() -> ResponseReturnValue:
         organizations=reading.organizations(),
         senders=reading.senders(),
         route=settings.route(None),
-        failing=queue.paused_senders(limit=_FEW),
+        failing=(failing := queue.paused_senders(limit=_FEW)),
+        held=sum((row.held for row in failing), Count(0)),
         host_senders=settings_pages.rows(settings_pages.Place(None)),
         lanes=queue.lanes(),
         workers=queue.workers(),

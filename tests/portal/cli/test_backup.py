@@ -1,6 +1,8 @@
 """`portal backup` and `portal restore`, on both engines."""
 
 import json
+import os
+import pwd
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -358,3 +360,28 @@ def _begin(delivery: Delivery) -> None:
             started_at=utcnow(),
         )
     )
+
+
+def test_a_file_that_cannot_be_looked_for_is_refused_in_one_line(settings: dict[str, str]) -> None:
+    name = "x" * 300
+    for command in (("backup", name), ("restore", name)):
+        refused = invoke(settings, *command)
+        assert refused.exit_code == 1
+        assert f"{name} cannot be" in refused.stderr and "File name too long" in refused.stderr
+
+
+@SQLITE
+def test_root_makes_no_files_in_a_data_folder_of_another_user(
+    here: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "backup.tar"
+    folder = Path(here["PORTAL_DATA_DIR"])
+    if os.geteuid() == 0:
+        os.chown(folder, 65534, 65534)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert invoke(here, "backup", file).exit_code == 0
+    owner = pwd.getpwuid(folder.stat().st_uid).pw_name
+    for command in (("restore", file, "--replace"), ("db", "upgrade")):
+        refused = invoke(here, *command)
+        assert refused.exit_code == 1
+        assert f"runuser -u {owner} -- portal" in refused.stderr

@@ -218,3 +218,8 @@ def test_a_wrong_setting_is_told_and_ends_the_look(tmp_path: Path) -> None:
 
 def _acme() -> Organization:
     return db.session.query(Organization).filter_by(slug="acme").one()
+
+
+def test_a_data_folder_that_cannot_be_looked_for_is_a_fault_of_its_own(tmp_path: Path) -> None:
+    found = examined({"PORTAL_DATA_DIR": str(tmp_path / ("x" * 300))}, code=1)
+    assert levels(found) == {"data folder": "fault"}

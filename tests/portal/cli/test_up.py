@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -93,6 +94,16 @@ def test_what_is_too_long_for_the_server_is_told_in_a_problem_document(
     assert refused.value.headers["Content-Type"] == "application/problem+json"
     document = json.load(refused.value)
     assert document["status"] == 414 and "4,094 bytes" in document["detail"]
+
+
+def test_who_sends_too_large_a_body_whole_reads_the_answer(portal: Running, port: int) -> None:
+    body = b"a" * 9_000_000
+    head = f"POST /sign-in HTTP/1.0\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as caller:
+        caller.sendall(head.encode() + body)
+        answer = caller.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.0 413 "), answer[:200]
+    assert b"</html>" in answer[-20:]
 
 
 def test_a_taken_port_is_told_in_one_line(portal: Running, port: int, tmp_path: Path) -> None:

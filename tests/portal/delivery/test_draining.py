@@ -12,9 +12,10 @@ from portal.delivery.models import Attempt, AttemptOutcome, Delivery, Level, Sen
 from portal.delivery.outbox import Addressee
 from portal.extensions import db
 from portal.identity.models import Organization
-from portal.settings import senders
+from portal.settings import effective, senders
 from portal.settings.models import Sender
-from portal.settings.scope import Scope
+from portal.settings.scope import HOST, Scope
+from tests.cast import Cast
 from tests.delivering import enqueue
 
 
@@ -100,3 +101,31 @@ def test_a_sender_hands_over_no_more_than_its_own_limits_let_it(globex: Organiza
     version.per_day = 20
     done_at = draining.of_sender(sender).done_at
     assert done_at is not None and done_at - utcnow() > timedelta(days=2), "two full days first"
+
+
+def test_the_mail_of_all_is_through_when_the_sender_with_the_least_room_a_day_is(
+    acme: Organization, globex: Organization, cast: Cast
+) -> None:
+    """Acme goes by the host's sender, Globex by its own."""
+    host, own = effective.default_sender(HOST), senders.find(Scope.of(globex), "main")
+    assert host is not None and own is not None
+    hand_over(own, mails(globex, 20), within=timedelta(seconds=10))
+    mails(globex, 30)
+    enqueue(acme, *(Addressee(f"{n}@acme.test", cast.alice.id) for n in range(30)))
+    assert days_left() < 0.5
+
+    (by_host,), (by_own,) = host.versions, own.versions
+    by_host.per_day = 20
+    assert 0.9 < days_left() < 1.2, "30 by the host's sender, 20 a day"
+    by_own.per_day = 10
+    assert 1.9 < days_left() < 2.2, "30 by its own, 10 a day"
+    by_host.per_day = by_own.per_day = 30
+    assert days_left() < 0.5, "each has room for its own"
+    by_host.per_minute = 1
+    assert days_left() * 24 * 60 == pytest.approx(30, abs=1), "30 by the host's, one a minute"
+
+
+def days_left() -> float:
+    done_at = draining.at_host(Count(60)).done_at
+    assert done_at is not None
+    return (done_at - utcnow()) / timedelta(days=1)

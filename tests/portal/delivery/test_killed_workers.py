@@ -6,12 +6,14 @@ import signal
 import pytest
 from sqlalchemy import select, text
 
+from portal.audit.log import OPERATOR
 from portal.config import Config
 from portal.delivery import claims, recovering
-from portal.delivery.models import AttemptOutcome, State, Worker
+from portal.delivery.models import AttemptOutcome, Delivery, State, Worker
 from portal.delivery.outbox import Addressee
 from portal.extensions import db
 from portal.identity.models import Organization
+from portal.records import unknown
 from tests.database_lock import Lock
 from tests.delivering import (
     TEST_MAIL,
@@ -208,6 +210,41 @@ def test_the_answer_to_a_worker_that_slept_past_its_lease_is_noted_and_overwrite
     assert (late.outcome, late.reply) == (AttemptOutcome.ACCEPTED, "2.0.0 late")
     assert record(one).reply == second.reply != late.reply
     assert record(one).may_be_duplicate
+    ledger.check(server)
+
+
+@pytest.mark.fault(40)
+@pytest.mark.parametrize("decided", [False, True], ids=["undecided", "decided"])
+def test_the_late_answer_ends_what_is_unknown_unless_somebody_has_decided(
+    globex: Organization, ledger: Ledger, server: SmtpServer, decided: bool
+) -> None:
+    server.set_script(dot=[then(gate := Gate(), reply("250 2.0.0 late"))])
+    (one,) = ledger.note(enqueue(globex, ann(), kind="mail.test", data=TEST_MAIL))
+    with worker_process() as process:
+        gate.wait()
+        put_to_sleep(process.pid)
+        end_leases()
+        assert recovering.recover_expired() == 1
+        assert (record(one).state, record(one).reason) == (State.UNKNOWN, LOST)
+        db.session.rollback()
+        if decided:
+            unknown.confirm(db.session.get_one(Delivery, one), actor=OPERATOR)
+            db.session.commit()
+        gate.open()
+        server.wait_for_messages(1)
+        os.kill(process.pid or 0, signal.SIGCONT)
+        process.terminate()
+        process.join()
+    assert process.exitcode == 0
+    (attempt,) = record(one).attempts
+    assert (attempt.outcome, attempt.cause) == (AttemptOutcome.ACCEPTED, "lease_lost")
+    assert attempt.reply == "2.0.0 late"
+    found = (record(one).state, record(one).reason, record(one).reply)
+    if decided:
+        assert found == (State.ACCEPTED, unknown.CONFIRMED, None)
+    else:
+        assert found == (State.ACCEPTED, "accepted_late", "2.0.0 late")
+        assert record(one).accepted_at is not None
     ledger.check(server)
 
 

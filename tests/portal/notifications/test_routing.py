@@ -5,7 +5,7 @@ from sqlalchemy.orm import Session, scoped_session
 
 from portal.audit.log import SYSTEM
 from portal.kinds import Category
-from portal.notifications import routing
+from portal.notifications import recipients, routing
 from portal.notifications.models import RoutingRule, Severity
 from portal.validation import Invalid
 from tests.cast import Cast
@@ -91,3 +91,21 @@ def test_the_switch_for_members_is_changed_once(
     assert routing.allow_members(acme, may_raise=False, actor=SYSTEM)
     assert not routing.allow_members(acme, may_raise=False, actor=SYSTEM)
     assert acme.members_may_raise is False
+
+
+def test_all_rules_together_name_no_more_than_one_alert_may_go_to(
+    session: scoped_session[Session], cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recipients, "MOST", 10)
+    organization = organization_of(cast.acme)
+    half = [f"address:person{number}@acme.test" for number in range(5)]
+    said = {"category": "alert", "minimum_severity": "info", "actor": SYSTEM}
+    first = routing.add_rule(organization, audience=half, **said)
+    routing.add_rule(organization, audience=half[:-1], **said)
+    routing.change_rule(organization, first, audience=[*half, "role:member"], **said)
+    with pytest.raises(Invalid, match="name a role"):
+        routing.add_rule(organization, audience=["role:member"], **said)
+    with pytest.raises(Invalid, match="at most 10; these are 11"):
+        routing.change_rule(
+            organization, first, audience=[*half, "role:member", "a@b.test"], **said
+        )

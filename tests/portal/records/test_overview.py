@@ -6,13 +6,16 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy import event
 from sqlalchemy.orm import Session, scoped_session
 
 from portal.audit.log import OPERATOR
 from portal.clock import utcnow
 from portal.delivery import counting
-from portal.delivery.models import Delivery, State, Worker
+from portal.delivery.health import SENDER_FAILING
+from portal.delivery.models import Attempt, Delivery, State, Worker
+from portal.delivery.restoring import RESTORED
 from portal.extensions import db
 from portal.identity import organizations
 from portal.kinds import Priority
@@ -83,6 +86,34 @@ def test_how_long_the_newest_took(session: Open, cast: Cast) -> None:
     assert overview.speed(organization_of(cast.globex)) is None
 
 
+def test_mail_that_waits_in_a_flood_hides_nothing_that_was_tried(
+    session: Open, cast: Cast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (counting, overview):
+        monkeypatch.setattr(module, "MOST", 3)
+    accepted = settled(told(cast.acme, "One")[0], State.ACCEPTED, took=1)
+    failed = settled(told(cast.acme, "Two")[0], State.FAILED)
+    for tried in (accepted, failed):
+        session.add(
+            Attempt(
+                organization_id=tried.organization_id,
+                delivery_id=tried.id,
+                number=1,
+                started_at=utcnow(),
+            )
+        )
+    session.commit()
+    for _ in range(3):
+        told(cast.acme, "Waits")
+    told(cast.globex, "Waits")
+    for organization in (organization_of(cast.acme), None):
+        day = overview.day(organization)
+        assert (day.accepted, day.failed) == (counting.Count(1, True), counting.Count(1, True))
+        assert overview.failures(organization) == [failed]
+        speed = overview.speed(organization)
+        assert speed is not None and speed.number == 1
+
+
 def test_recent_failures_belong_to_their_organization(session: Open, cast: Cast) -> None:
     mine = settled(told(cast.acme, "One")[0], State.FAILED)
     theirs = settled(told(cast.globex, "Two")[0], State.UNKNOWN)
@@ -107,7 +138,9 @@ def test_failing_senders_are_counted_and_named(session: Open, cast: Cast) -> Non
     assert sender is not None
     sender.consecutive_failures, sender.last_failure_at = 3, utcnow()
     held = settled(told(cast.globex, "Waits")[0], State.HELD)
-    held.sender_id = sender.id
+    held.sender_id, held.reason = sender.id, SENDER_FAILING
+    restored = settled(told(cast.globex, "Was in a backup")[0], State.HELD)
+    restored.sender_id, restored.reason = sender.id, RESTORED
     session.commit()
     assert overview.senders() == overview.Senders(all=2, failing=1, failing_of_host=0)
     (paused,) = queue.paused_senders()
