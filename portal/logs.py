@@ -26,12 +26,26 @@ def configure(log_format: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Console(sys.stderr))),
         cache_logger_on_first_use=True,
     )
+    root = logging.getLogger()
+    if not any(isinstance(handler, _Libraries) for handler in root.handlers):
+        root.addHandler(_Libraries(logging.WARNING))
 
 
 def logger(name: str) -> structlog.stdlib.BoundLogger:
     """A logger that adds its name to every line."""
     bound: structlog.stdlib.BoundLogger = structlog.get_logger(part=name)
     return bound
+
+
+class _Libraries(logging.Handler):
+    """Writes the warnings and errors of libraries like our own lines."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            log = structlog.get_logger(part=record.name)
+            log.log(record.levelno, record.getMessage(), exc_info=record.exc_info)
+        except Exception:
+            self.handleError(record)
 
 
 class _Console:

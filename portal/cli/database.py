@@ -15,6 +15,9 @@ from portal.cli.failures import Failed
 from portal.config import Config, ConfigError
 from portal.extensions import db
 
+# What SQLite says of a file that is none of its own, or not any more.
+_DAMAGED = ("malformed", "not a database")
+
 
 @click.group("db")
 def database() -> None:
@@ -118,11 +121,12 @@ def unreachable(app: Flask, problem: DBAPIError) -> Failed:
     with app.app_context():
         shown = db.engine.url.render_as_string(hide_password=True)
     cause = str(problem.orig).strip().splitlines()[0] if problem.orig else "no answer"
-    cure = (
-        "Check that the folder exists and may be written to."
-        if config.is_sqlite
-        else "Check PORTAL_DATABASE_URL and that the server runs."
-    )
+    if not config.is_sqlite:
+        cure = "Check PORTAL_DATABASE_URL and that the server runs."
+    elif any(word in cause for word in _DAMAGED):
+        cure = "Stop the portal and restore the newest backup: portal restore FILE --replace"
+    else:
+        cure = "Check that the folder exists and may be written to."
     return Failed(f"The database {shown} cannot be used: {cause}. {cure}")
 
 

@@ -206,7 +206,7 @@ def test_a_damaged_file_is_told(settings: dict[str, str], tmp_path: Path) -> Non
     file.write_bytes(bytes(content))
     found = examined(settings, code=1)
     damaged = [*found.get("database file", []), *found["database"]]
-    assert any(one["level"] == "fault" for one in damaged)
+    assert any(one["level"] == "fault" and "portal restore" in one["cure"] for one in damaged)
 
 
 def test_a_wrong_setting_is_told_and_ends_the_look(tmp_path: Path) -> None:
