@@ -28,8 +28,8 @@ _SWEEP_EVERY = 5.0
 _RENEW_EVERY = 15.0
 _EVENTS_EVERY = 1.0
 _BATCH = 200
-# Of a line that has so many in hand and not begun nothing more is claimed: it waits in the table,
-# where other workers and later changes of settings find it.
+# Of a line that has so many in hand and not begun nothing is claimed but what is more urgent: it
+# waits in the table, where other workers and later changes of settings find it.
 _ENOUGH = 64
 # While there is mail in hand, so often; else at every turn.
 _CLAIM_EVERY = 0.05
@@ -133,17 +133,15 @@ class DeliveryWorker:
         self._swept = monotonic()
 
     def _claim(self) -> int:
-        waiting = self._loop.not_begun()
-        if waiting and monotonic() - self._claimed < _CLAIM_EVERY:
+        if self._loop.has_more and monotonic() - self._claimed < _CLAIM_EVERY:
             return 0
-        enough = [line for line, count in waiting.items() if count >= _ENOUGH]
-        claimed = claims.claim(self._name, limit=_BATCH, but=enough)
+        claimed = claims.claim(self._name, limit=_BATCH, but=self._loop.enough(_ENOUGH))
         self._loop.take(claimed)
         self._claimed = monotonic()
         return len(claimed)
 
     def _patience(self) -> float:
-        if self._loop.not_begun():
+        if self._loop.has_more:
             return _CLAIM_EVERY
         soonest = claims.next_due()
         if soonest is None:

@@ -105,7 +105,7 @@ def test_security_mail_waits_for_no_server_of_the_organization(
         eve = Addressee("eve@x.test", secrets={"invitation_url": "https://x.test/i"})
         (invitation,) = enqueue(globex, eve, kind="security.invitation", data=INVITATION)
         loop = Loop(current_app._get_current_object())  # type: ignore[attr-defined]
-        loop.take(claims.claim("one", limit=9, but=[(globex.id, True)]))
+        loop.take(claims.claim("one", limit=9, but={(globex.id, True): 0}))
         while not silent.connections:
             loop.turn(0.05)
         loop.take(claims.claim("one", limit=9))
