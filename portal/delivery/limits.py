@@ -120,15 +120,11 @@ class Limits:
             self._know([_recipient_limit(*one) for one in self._addresses if one[0] is not None])
 
     def _know(self, limits: Sequence[_Limit]) -> None:
-        keys = sorted({limit.key for limit in limits})
-        rows = db.session.scalars(
-            select(SendCount)
-            .where(SendCount.key.in_(keys))
-            .order_by(SendCount.key)
-            .with_for_update()
-            .execution_options(populate_existing=True)
-        )
-        found = {row.key: row for row in rows}
+        found = _locked(limits)
+        missing = [limit for limit in limits if limit.key not in found]
+        if missing and db.engine.dialect.name == "postgresql":
+            _make(missing)
+            found |= _locked(missing)
         for limit in limits:
             self._counts.setdefault(limit.key, _Count(limit.seconds, found.get(limit.key)))
 
@@ -176,6 +172,27 @@ class _Count:
             "last_turn": self._last_turn,
             "ends_at": ends_at,
         }
+
+
+def _locked(limits: Sequence[_Limit]) -> dict[str, SendCount]:
+    """The rows that there are, by key. No other worker counts in them before this transaction has
+    ended; SQLite has one writer at a time anyway."""
+    rows = db.session.scalars(
+        select(SendCount)
+        .where(SendCount.key.in_({limit.key for limit in limits}))
+        .order_by(SendCount.key)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return {row.key: row for row in rows}
+
+
+def _make(limits: Sequence[_Limit]) -> None:
+    """Where there is no row, nothing is locked: two workers would both begin at nothing. Made in
+    the order of the keys, so that of two workers one waits for the other and never both."""
+    rows = {limit.key: _Count(limit.seconds, None).row(limit.key) for limit in limits}
+    made = postgresql.insert(SendCount).on_conflict_do_nothing(index_elements=[SendCount.key])
+    db.session.execute(made, [rows[key] for key in sorted(rows)])
 
 
 def forget_old() -> None:

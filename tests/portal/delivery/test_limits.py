@@ -1,19 +1,28 @@
 """Rates make mail wait, caps stop it; both are said on the record."""
 
+import threading
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from flask import Flask
+from sqlalchemy import select, text, update
 
 from portal.audit.log import OPERATOR
 from portal.clock import utcnow
 from portal.delivery import limits
+from portal.delivery.limits import Limits, Wait
 from portal.delivery.models import Delivery, Level, SendCount, State
 from portal.delivery.outbox import Addressee
+from portal.delivery.ways import Ways
 from portal.extensions import db
 from portal.identity.models import Organization
-from portal.settings import changes
+from portal.kinds import BY_KEY
+from portal.settings import changes, effective
+from portal.settings.effective import Resolved
 from portal.settings.scope import HOST, Scope
 from tests.cast import Cast
 from tests.delivering import aim, enqueue, record, take_turns
@@ -159,6 +168,89 @@ def test_what_an_own_sender_tried_first_counts_for_the_cap_of_the_hosts(
     db.session.commit()
     take_turns()
     assert states(ids) == ["accepted", "suppressed"]
+
+
+def test_two_workers_count_what_goes_by_a_new_sender_one_after_the_other(
+    app: Flask, globex: Organization, server: SmtpServer
+) -> None:
+    """Neither finds a row: the second must wait for the first, and go on from its count."""
+    aim(Scope.of(globex), "main", server, per_minute=3)
+    its_id = globex.id
+    first = Limits([], Ways())
+    assert [take(first, its_id) for _ in range(2)] == [None, None]
+    began = threading.Event()
+
+    def count_as_another_worker() -> list[Any]:
+        with app.app_context():
+            began.set()
+            second = Limits([], Ways())
+            taken = [take(second, its_id) for _ in range(2)]
+            second.store()
+            db.session.commit()
+            return taken
+
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(count_as_another_worker)
+        began.wait(30)
+        wait_for_a_lock(app)
+        first.store()
+        db.session.commit()
+        taken = running.result(30)
+    assert taken[0] is None and isinstance(taken[1], Wait)
+    stored = db.session.scalars(select(SendCount)).one()
+    assert sum(stored.counts.values()) == 3
+
+
+def test_workers_that_count_several_new_recipients_wait_for_each_other_and_never_both(
+    app: Flask, acme: Organization, cast: Cast, server: SmtpServer
+) -> None:
+    """Whatever the order in which each of them has the mail."""
+    aim(HOST, "platform", server)
+    addresses = [(acme.id, f"{name}@x.test") for name in "abcdef"]
+    first = Limits(addresses, Ways())
+    assert take(first, acme.id, addresses[0][1]) is None
+    began = threading.Event()
+
+    def count_as_another_worker() -> None:
+        with app.app_context():
+            began.set()
+            second = Limits(addresses[::-1], Ways())
+            assert [take(second, *one) for one in addresses[::-1]] == [None] * 6
+            second.store()
+            db.session.commit()
+
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(count_as_another_worker)
+        began.wait(30)
+        wait_for_a_lock(app)
+        assert [take(first, *one) for one in addresses[1:]] == [None] * 5
+        first.store()
+        db.session.commit()
+        running.result(30)
+    rows = db.session.scalars(select(SendCount)).all()
+    assert [sum(row.counts.values()) for row in rows] == [2] * 6
+
+
+def take(counters: Limits, organization_id: uuid.UUID, recipient: str = "a@x.test") -> Any:
+    """Count one alert; None: it may go."""
+    kind = BY_KEY["alert.raised"]
+    organization = db.session.get_one(Organization, organization_id)
+    resolved = effective.resolve(organization, kind)
+    assert isinstance(resolved, Resolved)
+    return counters.take(resolved, organization_id, kind, recipient, is_counted=False)
+
+
+def wait_for_a_lock(app: Flask) -> None:
+    """Until another transaction stands before what this one locked. On SQLite it stands before
+    its first statement, which nobody can see."""
+    if db.engine.dialect.name == "sqlite":
+        return
+    waits = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    end = time.monotonic() + 4
+    with db.engine.connect() as beside:
+        while not beside.scalar(waits):
+            assert time.monotonic() < end, "the other worker did not wait"
+            time.sleep(0.01)
 
 
 def test_counters_that_ended_are_forgotten(globex: Organization, server: SmtpServer) -> None:
