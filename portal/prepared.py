@@ -7,19 +7,22 @@ runs it once for all rows, which come as one JSON document.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from sqlalchemy import (
+    ARRAY,
     Column,
     ColumnElement,
     Delete,
     Dialect,
     Insert,
+    Select,
     Table,
     Text,
     Update,
+    any_,
     bindparam,
     column,
     func,
@@ -30,6 +33,7 @@ from sqlalchemy import (
 from sqlalchemy import cast as as_type
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from portal.database import rows_changed
 from portal.extensions import db
@@ -37,7 +41,11 @@ from portal.extensions import db
 _POSITIONAL: dict[str, Literal["qmark", "format"]] = {"sqlite": "qmark", "postgresql": "format"}
 _ALL = "all_rows"
 _Statement = Insert | Update | Delete
+_Processor = Callable[[Any], Any] | None
+# Where it goes among the values for the driver, where it stands in the row, and what makes it fit.
+_OfRow = tuple[int, int, _Processor]
 Own = Mapping[str, ColumnElement[Any]]
+Among = Callable[[Column[Any], str], ColumnElement[bool]]
 
 
 @dataclass(frozen=True)
@@ -46,7 +54,7 @@ class _Place:
 
     position: int
     name: str
-    process: Callable[[Any], Any] | None
+    process: _Processor
 
     def fit(self, value: Any) -> Any:
         return value if self.process is None else self.process(value)
@@ -55,12 +63,12 @@ class _Place:
 @dataclass(frozen=True)
 class _Form:
     """The statement as one engine takes it. `values`: those that no row and no call changes;
-    `own`: where those of each row go, with the index in the row."""
+    `own`: those of each row."""
 
     text: str
     values: tuple[Any, ...]
     shared: tuple[_Place, ...]
-    own: tuple[tuple[_Place, int], ...]
+    own: tuple[_OfRow, ...]
 
 
 class Prepared:
@@ -137,6 +145,69 @@ class PreparedInsert(Prepared):
         return insert(self._table).from_select(list(values), select(*values.values()))
 
 
+class PreparedSelect:
+    """A SELECT of columns. Every `bindparam` without a value comes with each call; `make` is given
+    `among(column, name)`, the condition that the column is one of the values called so."""
+
+    def __init__(self, make: Callable[[Among], Select[Any]]) -> None:
+        self._make = make
+        self._forms: dict[str, tuple[_Form, list[_Processor]]] = {}
+
+    def rows(self, **values: Any) -> list[tuple[Any, ...]]:
+        """In the session's transaction."""
+        connection = db.session.connection()
+        form, processors = self._form(connection.dialect)
+        filled = list(form.values)
+        for place in form.shared:
+            filled[place.position] = place.fit(values[place.name])
+        found = connection.exec_driver_sql(form.text, tuple(filled)).all()
+        return [
+            tuple(
+                value if process is None else process(value)
+                for value, process in zip(row, processors, strict=True)
+            )
+            for row in found
+        ]
+
+    def _form(self, dialect: Dialect) -> tuple[_Form, list[_Processor]]:
+        if dialect.name not in self._forms:
+            statement = self._make(_AMONG[dialect.name])
+            form = _compiled(statement, dialect, ())
+            processors: list[_Processor] = [
+                of.type.dialect_impl(dialect).result_processor(dialect, None)
+                for of in statement.selected_columns
+            ]
+            self._forms[dialect.name] = form, processors
+        return self._forms[dialect.name]
+
+
+class _Listed(TypeDecorator[Sequence[Any]]):
+    """Values of one type as a JSON list."""
+
+    impl = Text
+    cache_ok = False
+
+    def __init__(self, of: TypeEngine[Any]) -> None:
+        self._of = of
+        super().__init__()
+
+    def process_bind_param(self, value: Iterable[Any] | None, dialect: Dialect) -> str:
+        process = self._of.dialect_impl(dialect).bind_processor(dialect)
+        return json.dumps([one if process is None else process(one) for one in value or ()])
+
+
+def _in_json(of: Column[Any], name: str) -> ColumnElement[bool]:
+    listed = func.json_each(bindparam(name, type_=_Listed(of.type))).table_valued("value")
+    return of.in_(select(listed.c.value))
+
+
+def _in_array(of: Column[Any], name: str) -> ColumnElement[bool]:
+    return of == any_(bindparam(name, type_=ARRAY(of.type)))
+
+
+_AMONG: dict[str, Among] = {"sqlite": _in_json, "postgresql": _in_array}
+
+
 def _document(columns: Mapping[str, Column[Any]]) -> Own:
     """The rows of a JSON document, as PostgreSQL reads them."""
     document = as_type(bindparam(_ALL, type_=Text), JSONB)
@@ -145,20 +216,22 @@ def _document(columns: Mapping[str, Column[Any]]) -> Own:
     return dict(rows.render_derived(with_types=True).c)
 
 
-def _compiled(statement: _Statement, dialect: Dialect, columns: Sequence[str]) -> _Form:
+def _compiled(
+    statement: _Statement | Select[Any], dialect: Dialect, columns: Sequence[str]
+) -> _Form:
     kind = cast(type[DefaultDialect], type(dialect))
     positional = kind(paramstyle=_POSITIONAL[dialect.name])
     compiled = statement.compile(dialect=positional)
     values: list[Any] = []
     shared: list[_Place] = []
-    own: list[tuple[_Place, int]] = []
+    own: list[_OfRow] = []
     for position, name in enumerate(compiled.positiontup or ()):
         parameter = compiled.binds[name]
         process = parameter.type.dialect_impl(positional).bind_processor(positional)
         place = _Place(position, name, process)
         values.append(None)
         if name in columns and parameter.required:
-            own.append((place, columns.index(name)))
+            own.append((position, columns.index(name), process))
         elif parameter.required:
             shared.append(place)
         else:
@@ -166,10 +239,9 @@ def _compiled(statement: _Statement, dialect: Dialect, columns: Sequence[str]) -
     return _Form(str(compiled), tuple(values), tuple(shared), tuple(own))
 
 
-def _filled(
-    values: Sequence[Any], places: Sequence[tuple[_Place, int]], row: Sequence[Any]
-) -> tuple[Any, ...]:
+def _filled(values: Sequence[Any], places: Sequence[_OfRow], row: Sequence[Any]) -> tuple[Any, ...]:
     filled = list(values)
-    for place, index in places:
-        filled[place.position] = place.fit(row[index])
+    for position, index, process in places:
+        value = row[index]
+        filled[position] = value if process is None else process(value)
     return tuple(filled)

@@ -249,6 +249,11 @@ class Gate:
         while not self._opened.wait(0.05):
             talk.pause(0)
 
+    @property
+    def reached(self) -> bool:
+        """A client has come here."""
+        return self._reached.is_set()
+
     def wait(self) -> None:
         """Until a client has come here."""
         assert self._reached.wait(_PATIENCE), "nobody came to the gate"

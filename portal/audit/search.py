@@ -7,10 +7,10 @@ from datetime import datetime
 
 from sqlalchemy import select
 
+from portal import newest_first
 from portal.audit.models import AuditEntry
 from portal.extensions import db
-
-PAGE = 50
+from portal.newest_first import PAGE, Page
 
 
 @dataclass(frozen=True)
@@ -24,23 +24,14 @@ class Filters:
     until: datetime | None = None
 
 
-@dataclass(frozen=True)
-class AuditPage:
-    """Entries newest first. `newer` and `older` are the ids to go on from, None at the ends."""
-
-    entries: list[AuditEntry]
-    newer: uuid.UUID | None
-    older: uuid.UUID | None
-
-
 def search(
     organization_id: uuid.UUID | None,
     filters: Filters,
     *,
-    before: uuid.UUID | None = None,
     after: uuid.UUID | None = None,
-) -> AuditPage:
-    """A page of one log (None: the host's): entries older than `before`, or newer than `after`."""
+    newer_than: uuid.UUID | None = None,
+) -> Page[AuditEntry]:
+    """A page of one log (None: the host's)."""
     query = select(AuditEntry).where(
         AuditEntry.organization_id.is_(None)
         if organization_id is None
@@ -54,24 +45,7 @@ def search(
         query = query.where(AuditEntry.at >= filters.since)
     if filters.until is not None:
         query = query.where(AuditEntry.at < filters.until)
-    if after is not None:
-        rising = query.where(AuditEntry.id > after).order_by(AuditEntry.id)
-        found = list(db.session.scalars(rising.limit(PAGE + 1)))
-        entries = found[:PAGE][::-1]
-        return AuditPage(
-            entries,
-            entries[0].id if len(found) > PAGE else None,
-            entries[-1].id if entries else None,
-        )
-    if before is not None:
-        query = query.where(AuditEntry.id < before)
-    found = list(db.session.scalars(query.order_by(AuditEntry.id.desc()).limit(PAGE + 1)))
-    entries = found[:PAGE]
-    return AuditPage(
-        entries,
-        entries[0].id if before is not None and entries else None,
-        entries[-1].id if len(found) > PAGE else None,
-    )
+    return newest_first.page(query, AuditEntry.id, PAGE, after=after, newer_than=newer_than)
 
 
 def actions(organization_id: uuid.UUID | None) -> list[str]:

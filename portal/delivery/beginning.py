@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import Table, select, tuple_, update
+from sqlalchemy import Table, select, update
 
 from portal.clock import new_id, utcnow
 from portal.delivery import aside, claims, outbox, suppressions
@@ -21,11 +21,10 @@ from portal.delivery.limits import RATE, Capped, Limits, Wait
 from portal.delivery.models import Attempt, Delivery, Level, State
 from portal.delivery.ways import Ways
 from portal.destinations import Guard
-from portal.extensions import db
 from portal.identity.models import Membership, Organization, OrganizationState
 from portal.kinds import BY_KEY, Kind
 from portal.letters.compose import Identity
-from portal.prepared import Prepared, PreparedInsert
+from portal.prepared import Prepared, PreparedInsert, PreparedSelect
 from portal.settings.effective import Origin, Resolved
 from portal.settings.scope import Scope
 
@@ -229,27 +228,32 @@ def level_of(resolved: Resolved) -> Level:
 
 def _deleted(organizations: set[uuid.UUID | None]) -> set[uuid.UUID | None]:
     asked = [one for one in organizations if one is not None]
-    if not asked:
-        return set()
-    table = cast(Table, Organization.__table__)
-    deleted = table.c.state == OrganizationState.DELETED
-    return set(
-        db.session.connection().scalars(select(table.c.id).where(table.c.id.in_(asked), deleted))
-    )
+    return {its_id for (its_id,) in _DELETED.rows(asked=asked)} if asked else set()
 
 
 def _members(claimed: Sequence[Claim]) -> set[tuple[uuid.UUID, uuid.UUID]]:
-    """Which of the recipients still are members, each with the organization."""
-    asked = {(one.organization_id, one.letter.user_id) for one in claimed}
-    wanted = [(organization, user) for organization, user in asked if organization and user]
+    """The recipients who are members, each with the organization: of any of those concerned."""
+    wanted = [one for one in claimed if one.organization_id and one.letter.user_id]
     if not wanted:
         return set()
-    pairs = tuple_(Membership.organization_id, Membership.user_id)
-    found = db.session.execute(
-        select(Membership.organization_id, Membership.user_id).where(
-            # By themselves as well: SQLite finds no index for pairs.
-            Membership.user_id.in_([user for _, user in wanted]),
-            pairs.in_(wanted),
-        )
+    found = _MEMBERS.rows(
+        users=list({one.letter.user_id for one in wanted}),
+        organizations=list({one.organization_id for one in wanted}),
     )
-    return {(row.organization_id, row.user_id) for row in found}
+    return {(organization_id, user_id) for organization_id, user_id in found}
+
+
+_organizations = cast(Table, Organization.__table__)
+_DELETED = PreparedSelect(
+    lambda among: select(_organizations.c.id).where(
+        among(_organizations.c.id, "asked"),
+        _organizations.c.state == OrganizationState.DELETED,
+    )
+)
+_members_table = cast(Table, Membership.__table__)
+_MEMBERS = PreparedSelect(
+    lambda among: select(_members_table.c.organization_id, _members_table.c.user_id).where(
+        among(_members_table.c.user_id, "users"),
+        among(_members_table.c.organization_id, "organizations"),
+    )
+)

@@ -9,18 +9,18 @@ import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import Column, ColumnElement, Table, and_, bindparam, select, tuple_, update
 
 from portal.clock import utcnow
 from portal.database import reading_only
 from portal.delivery import lanes
-from portal.delivery.lanes import Lane, Line
+from portal.delivery.lanes import NOTHING, Enough, Lane, Line
 from portal.delivery.lease_clock import lease_now
 from portal.delivery.models import Delivery, Level, State, Worker
 from portal.extensions import db
-from portal.kinds import BY_KEY
+from portal.kinds import BY_KEY, Priority
 from portal.prepared import Own, Prepared
 
 LEASE = timedelta(seconds=60)
@@ -28,8 +28,7 @@ LEASE = timedelta(seconds=60)
 SUSPECT = 3
 
 
-@dataclass(frozen=True)
-class Letter:
+class Letter(NamedTuple):
     """What is known of a delivery and does not change while a worker has it in hand.
 
     `attempts`: how many there were before this claim; `level`: whose sender the last one used.
@@ -74,9 +73,13 @@ class Claim:
         )
 
     @property
+    def priority(self) -> Priority:
+        return BY_KEY[self.letter.kind].priority
+
+    @property
     def line(self) -> Line:
         """In which it waits for its turn."""
-        return lanes.line_of(self.organization_id, BY_KEY[self.letter.kind].priority)
+        return lanes.line_of(self.organization_id, self.priority)
 
     @property
     def number(self) -> int:
@@ -94,10 +97,10 @@ def worker_name() -> str:
     return f"{process_name(os.getpid())}:{os.urandom(4).hex()}"
 
 
-def claim(worker: str, *, limit: int, but: Collection[Line] = ()) -> list[Claim]:
+def claim(worker: str, *, limit: int, but: Enough = NOTHING) -> list[Claim]:
     """Take up to `limit` due deliveries, urgent ones first, and commit.
 
-    `but`: those that this worker is busy with, so that none holds up the others.
+    `but`: what this worker has enough of, so that no line holds up the others.
     """
     while True:
         now = utcnow()
@@ -111,12 +114,12 @@ def claim(worker: str, *, limit: int, but: Collection[Line] = ()) -> list[Claim]
 
 def next_due() -> datetime | None:
     """When the first waiting mail is due."""
-    times = [lane.due_at for lane in _look(())]
+    times = [lane.due_at for lane in _look(NOTHING)]
     db.session.rollback()
     return min(times, default=None)
 
 
-def _look(but: Collection[Line]) -> list[Lane]:
+def _look(but: Enough) -> list[Lane]:
     """Without a lock: on SQLite one would keep everybody from writing."""
     reading_only(True)
     try:

@@ -6,13 +6,14 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import cast
 
-from sqlalchemy import Table, or_, select, update
+from sqlalchemy import Table, bindparam, or_, select, update
 
 from portal import jobs
 from portal.clock import utcnow
 from portal.database import rows_changed
 from portal.delivery import retry
 from portal.extensions import db
+from portal.prepared import PreparedSelect
 from portal.settings.models import Sender
 from portal.smtp.values import Failure
 
@@ -23,17 +24,29 @@ _PROBE_LASTS = timedelta(minutes=2)
 
 
 _senders = cast(Table, Sender.__table__)
+_PAUSED = PreparedSelect(
+    lambda _: select(_senders.c.id, _senders.c.next_probe_at).where(
+        _senders.c.next_probe_at.is_not(None)
+    )
+)
+_NEWS = PreparedSelect(
+    lambda among: select(_senders.c.id).where(
+        among(_senders.c.id, "ids"),
+        or_(
+            _senders.c.next_probe_at.is_not(None),
+            _senders.c.consecutive_failures > 0,
+            _senders.c.last_success_at.is_(None),
+            _senders.c.last_success_at < bindparam("noted_before"),
+        ),
+    )
+)
 
 
 class Pauses:
     """Which senders are paused, as it is in this transaction."""
 
     def __init__(self) -> None:
-        paused = _senders.c.next_probe_at.is_not(None)
-        query = select(_senders.c.id, _senders.c.next_probe_at).where(paused)
-        self._next_probe: dict[uuid.UUID, datetime | None] = {
-            row.id: row.next_probe_at for row in db.session.connection().execute(query)
-        }
+        self._next_probe: dict[uuid.UUID, datetime | None] = dict(_PAUSED.rows())
 
     def may_send(self, sender_id: uuid.UUID, now: datetime) -> bool:
         """Whether mail may leave by it now: it works, or this mail is its one probe.
@@ -57,14 +70,8 @@ class Pauses:
 
 def work(sender_ids: Collection[uuid.UUID]) -> None:
     """Note a success of each; mostly there is nothing to note, and one look tells."""
-    news = or_(
-        _senders.c.next_probe_at.is_not(None),
-        _senders.c.consecutive_failures > 0,
-        _senders.c.last_success_at.is_(None),
-        _senders.c.last_success_at < utcnow() - _SUCCESS_NOTED,
-    )
-    query = select(_senders.c.id).where(_senders.c.id.in_(sender_ids), news)
-    for sender_id in db.session.connection().scalars(query).all():
+    news = _NEWS.rows(ids=list(sender_ids), noted_before=utcnow() - _SUCCESS_NOTED)
+    for (sender_id,) in news:
         works(db.session.get(Sender, sender_id))
 
 

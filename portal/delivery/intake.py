@@ -13,7 +13,7 @@ from portal.database import reading_only
 from portal.delivery import attempts, claims
 from portal.delivery.beginning import Beginning, Begun
 from portal.delivery.claims import Claim
-from portal.delivery.lanes import Line
+from portal.delivery.lanes import Enough, Line
 from portal.delivery.route import Job, Route
 from portal.delivery.settling import Change, NotWritten
 from portal.delivery.ways import Ways
@@ -59,7 +59,12 @@ class Intake:
 
     @property
     def busy(self) -> bool:
-        return bool(self._unwritten) or any(self._queues.values())
+        return bool(self._unwritten) or self.has_more
+
+    @property
+    def has_more(self) -> bool:
+        """Something is claimed and not begun."""
+        return any(self._queues.values())
 
     @property
     def has_old_note(self) -> bool:
@@ -70,13 +75,19 @@ class Intake:
             and monotonic() - self._written_at > _NOTE_LASTS
         )
 
-    def counts(self) -> dict[Line, int]:
-        """How much of each line waits here."""
-        return {key: len(queue) for key, queue in self._queues.items() if queue}
+    def enough(self, most: int) -> Enough:
+        """Of what there is so much here, or more."""
+        queues = self._queues.items()
+        return {key: queue[most - 1].priority for key, queue in queues if len(queue) >= most}
 
     def take(self, claimed: Claim) -> None:
+        """Urgent ones stand before the others of their line."""
         self._worker = claimed.worker
-        self._queues[claimed.line].append(claimed)
+        queue = self._queues[claimed.line]
+        place = len(queue)
+        while place and queue[place - 1].priority > claimed.priority:
+            place -= 1
+        queue.insert(place, claimed)
 
     def share_with(self, workers: int) -> None:
         self._workers = workers
@@ -94,7 +105,8 @@ class Intake:
 
     def may_begin(self) -> bool:
         return bool(self._unwritten) or any(
-            queue and self._room(key) > 0 for key, queue in self._queues.items()
+            queue and (self._room(key) > 0 or self._passes(queue[0]))
+            for key, queue in self._queues.items()
         )
 
     def begin(self) -> None:
@@ -165,6 +177,12 @@ class Intake:
         route = self._last_route.get(key)
         return 1 if route is None else route.room
 
+    def _passes(self, head: Claim) -> bool:
+        """Whether it is begun where its route has no room: less urgent mail of its line waits."""
+        route = self._last_route.get(head.line)
+        own = [job for job in route.waiting if job.claim.line == head.line] if route else []
+        return bool(own) and own[0].claim.priority > head.priority
+
     def _plan(self) -> list[Claim]:
         """What to begin now. A suspect goes alone: if it ends the worker, nothing else did."""
         heads = [(key, queue[0]) for key, queue in self._queues.items() if queue]
@@ -185,7 +203,7 @@ class Intake:
             if route is not None:
                 if route not in room:
                     room[route] = route.room
-                if room[route] <= 0:
+                if room[route] <= 0 and (taken[key] or not self._passes(queue[0])):
                     continue
                 room[route] -= 1
             plan.append(queue[taken[key]])
@@ -194,7 +212,8 @@ class Intake:
         return plan
 
     def _begin_all(self, plan: Sequence[Claim]) -> None:
-        attempts.uncount_open([one for one in plan if one.delivery_id in self._in_doubt])
+        if self._in_doubt:
+            attempts.uncount_open([one for one in plan if one.delivery_id in self._in_doubt])
         beginning = Beginning(plan, self._ways)
         found_way: set[Line] = set()
         for claimed in plan:
@@ -225,11 +244,14 @@ class Intake:
         self._last_route[begun.claim.line] = route
         if isinstance(written, Unwritten):
             return NotWritten(begun.claim, written.problem)
-        route.waiting.append(Job(begun, written))
+        route.queue(Job(begun, written))
         return None
 
     def _route(self, begun: Begun) -> Route:
         sender = begun.sender
+        last = self._last_route.get(begun.claim.line)
+        if last is not None and last.sender is sender:
+            return last
         key = (sender.sender_id, sender.version_id, sender.bundle)
         if key not in self._routes:
             self._routes[key] = Route(sender, begun.guard)

@@ -5,7 +5,7 @@ of another organization behind it is found as soon as without it.
 """
 
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -36,6 +36,10 @@ _WAITING = (State.QUEUED, State.DEFERRED)
 # Whose mail, and whether it is the most urgent: security mail goes by the host's sender whatever an
 # organization chose, and so it waits behind nothing that waits for the organization's own server.
 Line = tuple[uuid.UUID | None, bool]
+# Of which lines there is enough: from this priority on, what is more urgent is wanted all the same.
+Enough = Mapping[Line, int]
+NOTHING: Enough = {}
+_ALL = max(Priority) + 1
 
 
 @dataclass(frozen=True)
@@ -56,12 +60,13 @@ def line_of(organization_id: uuid.UUID | None, priority: int) -> Line:
     return organization_id, priority == Priority.SECURITY
 
 
-def waiting(but: Collection[Line] = ()) -> list[Lane]:
-    """Every lane in which mail waits, the most urgent ones first, but those of these lines. Takes
-    as many steps through an index as there are lanes."""
+def waiting(but: Enough = NOTHING) -> list[Lane]:
+    """Every lane in which mail waits, the most urgent ones first, but what there is enough of.
+    Takes as many steps through an index as there are lanes."""
     rows = db.session.execute(_LANES)
     lanes = [Lane(*row) for row in rows if row.due_at is not None]
-    return sorted((one for one in lanes if one.line not in but), key=_urgency)
+    wanted = (one for one in lanes if one.priority < but.get(one.line, _ALL))
+    return sorted(wanted, key=_urgency)
 
 
 def first_due(lanes: Sequence[Lane], now: datetime, limit: int) -> list[uuid.UUID]:

@@ -18,10 +18,11 @@ from flask import Flask
 from portal import logs
 from portal.clock import monotonic
 from portal.database import is_away
-from portal.delivery import claims, lanes, settling
+from portal.delivery import claims, settling
 from portal.delivery.beginning import Begun
 from portal.delivery.claims import Claim
 from portal.delivery.intake import Intake
+from portal.delivery.lanes import Enough
 from portal.delivery.openers import Openers
 from portal.delivery.route import Job, Line, Route, Unopened
 from portal.delivery.settling import Answer, Change, GivenBack, LostLease
@@ -76,9 +77,14 @@ class Loop:
             )
         )
 
-    def not_begun(self) -> dict[lanes.Line, int]:
-        """How many deliveries of each line wait here for their turn."""
-        return self._intake.counts()
+    @property
+    def has_more(self) -> bool:
+        """Deliveries wait here for their turn."""
+        return self._intake.has_more
+
+    def enough(self, most: int) -> Enough:
+        """Of what there is so much here that waits for its turn, or more."""
+        return self._intake.enough(most)
 
     def take(self, claimed: Iterable[Claim]) -> None:
         for one in claimed:
@@ -109,7 +115,7 @@ class Loop:
         marked, begun = self._commit()
         # 4. Now the dots may go, and behind each the next envelope.
         for line in marked:
-            line.jobs[0].is_dotted = True
+            line.jobs[0].dotted_at = monotonic()
             self._on(line, line.session.dot)
             self._begin_next(line)
             self._on(line, line.session.flush)
@@ -185,6 +191,8 @@ class Loop:
         for line in self._lines():
             if line.session.deadline <= now:
                 self._on(line, line.session.expire)
+            else:
+                line.leave_behind(now)
 
     def _greet(self) -> None:
         for route in self._intake.routes:
@@ -202,7 +210,7 @@ class Loop:
 
     def _on(self, line: Line, act: Callable[[], Sequence[Event]]) -> None:
         """What a session does, and what follows. Whatever goes wrong with one, the others go on."""
-        if line not in line.route.lines:
+        if not line.is_open:
             return
         try:
             self._happened(line, act())
@@ -222,7 +230,7 @@ class Loop:
                 self._finished(line, event)
             elif isinstance(event, Ended):
                 self._forget(line)
-        if line in line.route.lines:
+        if line.is_open:
             if not line.session.usable:
                 self._forget(line)
             else:
@@ -235,7 +243,7 @@ class Loop:
             self._selector.modify(line.session, wanted, line)
 
     def _give_content(self, line: Line) -> None:
-        if self._stop.is_set():
+        if self._stop.is_set() or not line.jobs:
             self._drop(line)
             return
         job = line.jobs[0]
@@ -244,7 +252,10 @@ class Loop:
         self._happened(line, events)
 
     def _finished(self, line: Line, event: Finished) -> None:
-        job = next(job for job in line.jobs if job.envelope is event.envelope)
+        job = next((job for job in line.jobs if job.envelope is event.envelope), None)
+        if job is None:
+            # It was taken off this session, and goes by another.
+            return
         line.jobs.remove(job)
         if line in self._dots and not line.jobs:
             self._dots.remove(line)
@@ -347,22 +358,19 @@ class Loop:
 
     def _begin_next(self, line: Line) -> None:
         route = line.route
-        if line not in route.lines:
+        if not line.is_open:
             return
         if line.spent and not line.jobs:
             self._forget(line)
             return
         if self._stop.is_set():
             return
-        follows = not line.jobs or (
-            len(line.jobs) == 1 and line.jobs[0].is_dotted and line.session.pipelines
-        )
-        if not (follows and route.waiting) or line.spent or not line.session.usable:
+        if not (line.takes_next and route.waiting) or line.spent or not line.session.usable:
             return
         if not line.jobs:
             # A server that closed while nothing went on says so now.
             self._on(line, line.session.read)
-            if line not in route.lines:
+            if not line.is_open:
                 return
         envelope = line.follow(route.waiting.popleft())
         self._on(line, lambda: line.session.begin(envelope))
@@ -379,7 +387,8 @@ class Loop:
     def _forget(self, line: Line) -> None:
         if line in self._dots:
             self._dots.remove(line)
-        if line in line.route.lines:
+        if line.is_open:
+            line.is_open = False
             line.route.lines.remove(line)
             self._selector.unregister(line.session)
             line.session.close()

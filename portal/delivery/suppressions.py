@@ -6,10 +6,23 @@ lifts it. Security mail is tried all the same: it is one mail that a person wait
 """
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
+from typing import cast
 
-from sqlalchemy import ColumnElement, ForeignKey, Index, String, Text, delete, or_, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    ForeignKey,
+    Index,
+    String,
+    Table,
+    Text,
+    bindparam,
+    delete,
+    or_,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -20,6 +33,7 @@ from portal.delivery.models import Delivery, Level
 from portal.extensions import db
 from portal.identity.models import Organization, OrganizationState
 from portal.kinds import Kind
+from portal.prepared import PreparedSelect
 from portal.settings.scope import Scope
 from portal.smtp.address_faults import AddressFault, address_fault
 from portal.smtp.values import Failure
@@ -29,8 +43,6 @@ BOUNCED = "bounced_address"
 # Servers err: in December 2020 Gmail called accounts unknown that were there, for two days.
 REST = timedelta(days=1)
 FOR_GOOD = 3
-# Below what a statement may hold on SQLite and PostgreSQL.
-_AT_ONCE = 5000
 
 
 class Suppression(db.Model):
@@ -139,7 +151,11 @@ def note(delivery: Delivery, failure: Failure) -> None:
 
 def stops_now(now: datetime) -> ColumnElement[bool]:
     """The condition of entries whose address gets no mail at that time."""
-    return or_(Suppression.refusals >= FOR_GOOD, Suppression.refused_at > now - REST)
+    return _stops(now - REST)
+
+
+def _stops(rest_began: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
+    return or_(Suppression.refusals >= FOR_GOOD, Suppression.refused_at > rest_began)
 
 
 def forget(organization_id: uuid.UUID | None) -> None:
@@ -151,13 +167,9 @@ def forget(organization_id: uuid.UUID | None) -> None:
     )
 
 
-def _stopped(keys: Iterable[str]) -> set[str]:
-    ordered, found, now = sorted(keys), set[str](), utcnow()
-    for start in range(0, len(ordered), _AT_ONCE):
-        some = ordered[start : start + _AT_ONCE]
-        wanted = select(Suppression.key).where(Suppression.key.in_(some), stops_now(now))
-        found.update(db.session.scalars(wanted))
-    return found
+def _stopped(keys: Collection[str]) -> set[str]:
+    found = _STOPPED.rows(keys=sorted(keys), rest_began=utcnow() - REST) if keys else []
+    return {key for (key,) in found}
 
 
 def _lives(organization_id: uuid.UUID | None) -> bool:
@@ -187,3 +199,11 @@ def _record(
             "delivery": {"before": None, "after": str(delivery.id)},
         },
     )
+
+
+_list = cast(Table, Suppression.__table__)
+_STOPPED = PreparedSelect(
+    lambda among: select(_list.c.key).where(
+        among(_list.c.key, "keys"), _stops(bindparam("rest_began"))
+    )
+)

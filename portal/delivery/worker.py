@@ -28,12 +28,14 @@ _SWEEP_EVERY = 5.0
 _RENEW_EVERY = 15.0
 _EVENTS_EVERY = 1.0
 _BATCH = 200
-# Of a line that has so many in hand and not begun nothing more is claimed: it waits in the table,
-# where other workers and later changes of settings find it.
+# Of a line that has so many in hand and not begun nothing is claimed but what is more urgent: it
+# waits in the table, where other workers and later changes of settings find it.
 _ENOUGH = 64
 # While there is mail in hand, so often; else at every turn.
 _CLAIM_EVERY = 0.05
 _STOP_WITHIN = 10.0
+# Workers start side by side: for so long one that came leaves room on each sender for another.
+_EXPECTS_COMPANY = 0.5
 # A worker that did not renew for so long counts no more.
 _SILENT_AFTER = timedelta(seconds=60)
 _log = logs.logger("worker")
@@ -63,6 +65,7 @@ class DeliveryWorker:
         self._loop = Loop(app, stop)
         self._started = False
         self._swept = self._renewed = self._looked = self._claimed = self._jumped = float("-inf")
+        self._began = monotonic()
         self._watch = ClockWatch()
 
     def run(self, waker: Waker) -> None:
@@ -104,10 +107,13 @@ class DeliveryWorker:
         self._renewed = monotonic()
 
     def _look_for_events(self, was_kicked: bool) -> int:
-        if not was_kicked and monotonic() - self._looked < _EVENTS_EVERY:
+        was_new = self._looked - self._began < _EXPECTS_COMPANY
+        every = _EXPECTS_COMPANY if was_new else _EVENTS_EVERY
+        if not was_kicked and monotonic() - self._looked < every:
             return 0
         self._looked = monotonic()
-        self._loop.share_with(_living())
+        is_new = self._looked - self._began < _EXPECTS_COMPANY
+        self._loop.share_with(max(2 if is_new else 1, _living()))
         if was_kicked:
             self._loop.settings_changed()
         return sweeping.handle_events()
@@ -128,17 +134,15 @@ class DeliveryWorker:
         self._swept = monotonic()
 
     def _claim(self) -> int:
-        waiting = self._loop.not_begun()
-        if waiting and monotonic() - self._claimed < _CLAIM_EVERY:
+        if self._loop.has_more and monotonic() - self._claimed < _CLAIM_EVERY:
             return 0
-        enough = [line for line, count in waiting.items() if count >= _ENOUGH]
-        claimed = claims.claim(self._name, limit=_BATCH, but=enough)
+        claimed = claims.claim(self._name, limit=_BATCH, but=self._loop.enough(_ENOUGH))
         self._loop.take(claimed)
         self._claimed = monotonic()
         return len(claimed)
 
     def _patience(self) -> float:
-        if self._loop.not_begun():
+        if self._loop.has_more:
             return _CLAIM_EVERY
         soonest = claims.next_due()
         if soonest is None:

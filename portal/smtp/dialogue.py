@@ -42,7 +42,9 @@ class Dialogue:
         self._token = token
         self._encrypted = encrypted
         self._reporter = Reporter(ip, secrets_of(bundle, token))
-        masked = MaskedListener(listener, self._reporter) if listener else None
+        masked = listener
+        if listener and self._reporter.secrets:
+            masked = MaskedListener(listener, self._reporter)
         self._listener = masked
         self._channel = Channel(masked if masked and masked.keeps_transcript else None)
         self._transactions = Transactions(self._channel, self._reporter, masked)

@@ -1,14 +1,12 @@
 """What a staged test shows of a session: each step with its time, and the transcript."""
 
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from portal import clock
 from portal.smtp.values import Failure, Phase
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """One finished step. `detail` is what was found or answered, safe to show; `failure` is set
     where it is not `ok`."""
 

@@ -104,9 +104,10 @@ class ReplyReader:
         return line.removesuffix(b"\r")
 
     def _finish(self) -> Reply:
-        clean = all(map(_is_clean, self._lines))
-        show = _shown if clean else escaped
-        reply = Reply(int(self._code), tuple(map(show, self._lines)), clean)
+        texts = [text for line in self._lines if (text := _clean(line)) is not None]
+        clean = len(texts) == len(self._lines)
+        lines = map(_shown, texts) if clean else map(escaped, self._lines)
+        reply = Reply(int(self._code), tuple(lines), clean)
         self._forget()
         return reply
 
@@ -118,14 +119,19 @@ class ReplyReader:
 
 def escaped(data: bytes) -> str:
     """Text of at most 500 characters with no control character and nothing but ASCII."""
-    if not _is_clean(data):
-        data = _UNCLEAN.sub(lambda found: b"\\x%02x" % found[0][0], data)
-    return _shown(data)
+    text = _clean(data)
+    if text is None:
+        text = _UNCLEAN.sub(lambda found: b"\\x%02x" % found[0][0], data).decode("ascii")
+    return _shown(text)
 
 
-def _shown(clean: bytes) -> str:
-    return clean.decode("ascii")[:LONGEST_SHOWN].replace("\t", " ").strip()
+def _shown(text: str) -> str:
+    return text[:LONGEST_SHOWN].replace("\t", " ").strip()
 
 
-def _is_clean(data: bytes) -> bool:
-    return data.isascii() and (data.decode("ascii").isprintable() or not _UNCLEAN.search(data))
+def _clean(data: bytes) -> str | None:
+    """As text; None where a byte is not plain ASCII."""
+    if not data.isascii():
+        return None
+    text = data.decode("ascii")
+    return text if text.isprintable() or not _UNCLEAN.search(data) else None

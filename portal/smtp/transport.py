@@ -37,7 +37,7 @@ class Transport:
         """Writes what the network takes at once; how many bytes that were. Raises Lost."""
         view = memoryview(data)
         done = 0
-        self._socket.settimeout(0)
+        self._never_wait()
         try:
             while done < len(view):
                 done += self._socket.send(view[done : done + _AT_ONCE])
@@ -82,7 +82,7 @@ class Transport:
     def glance(self) -> bytes:
         """What the peer has said unasked so far, without waiting. Raises Lost where it closed."""
         try:
-            self._socket.settimeout(0)
+            self._never_wait()
             data = self._socket.recv(_AT_ONCE)
         except (BlockingIOError, ssl.SSLWantReadError):
             return b""
@@ -97,6 +97,11 @@ class Transport:
             self._socket.close()
         except OSError:
             return
+
+    def _never_wait(self) -> None:
+        # To set it is a system call each time, to ask is none.
+        if self._socket.gettimeout() != 0:
+            self._socket.settimeout(0)
 
 
 def connect(ip: str, port: int, deadline: float) -> Transport:

@@ -51,18 +51,18 @@ def view(organization: Organization | None) -> View:
     found = search.search(
         organization_id,
         _filters(organization),
-        before=arguments.row_id("before"),
-        after=arguments.row_id("after"),
+        after=arguments.row_id("before"),
+        newer_than=arguments.row_id("after"),
     )
     known = search.actions(organization_id)
     return View(
-        rows=_rows(found.entries),
+        rows=_rows(found.items),
         values={name: arguments.text(name) for name in _FILTERS},
         actions=[("", _("All actions")), *((action, action_words(action)) for action in known)],
         tags=_tags(),
         clear_url=_url(drop=_FILTERS),
         newer_url=_url(after=str(found.newer)) if found.newer else None,
-        older_url=_url(before=str(found.older)) if found.older else None,
+        older_url=_url(before=str(found.next)) if found.next else None,
     )
 
 

@@ -103,9 +103,9 @@ def test_mail_of_busy_organizations_is_left_alone(
     (ours,) = enqueue(acme, Addressee(cast.alice.email, cast.alice.id))
     (hosts,) = enqueue(None, ann(), kind="mail.test", data=TEST_MAIL)
 
-    (claimed,) = claims.claim("one", limit=9, but=[(globex.id, False), (None, True)])
+    (claimed,) = claims.claim("one", limit=9, but={(globex.id, False): 0, (None, True): 0})
     assert claimed.delivery_id == ours
-    (claimed,) = claims.claim("one", limit=9, but=[(globex.id, False)])
+    (claimed,) = claims.claim("one", limit=9, but={(globex.id, False): 0})
     assert claimed.delivery_id == hosts
 
 

@@ -3,15 +3,15 @@
 import threading
 
 import pytest
-from flask import current_app
+from flask import Flask, current_app
 
-from portal.delivery import claims
+from portal.delivery import claims, worker
 from portal.delivery.loop import Loop
 from portal.delivery.models import State
 from portal.delivery.outbox import Addressee
 from portal.identity.models import Organization
 from portal.settings.scope import Scope
-from tests.delivering import aim, all_in, allow, enqueue, record
+from tests.delivering import aim, all_in, allow, enqueue, record, until, worker_thread
 from tests.smtp_server import SmtpServer, hang, reply, then
 from tests.smtp_talk import Talk
 
@@ -77,6 +77,24 @@ def test_a_worker_that_gets_company_closes_what_is_one_too_many(
     assert 1 < server.connections == crowd.most <= 4
 
 
+@pytest.mark.parametrize(("expects_company_for", "sessions"), [(60.0, 2), (0.0, 4)])
+def test_a_worker_that_has_just_started_leaves_connections_for_another(
+    app: Flask,
+    globex: Organization,
+    server: SmtpServer,
+    monkeypatch: pytest.MonkeyPatch,
+    expects_company_for: float,
+    sessions: int,
+) -> None:
+    server.set_script(dot=[then(Crowd(), reply("250 taken"))] * 24)
+    aim(Scope.of(globex), "main", server, connections=4)
+    ids = enqueue(globex, *(Addressee(f"person{number}@x.test") for number in range(24)))
+    monkeypatch.setattr(worker, "_EXPECTS_COMPANY", expects_company_for)
+    with worker_thread(app):
+        until(all_in(State.ACCEPTED, ids))
+    assert server.connections == sessions
+
+
 def test_security_mail_waits_for_no_server_of_the_organization(
     globex: Organization, server: SmtpServer
 ) -> None:
@@ -87,7 +105,7 @@ def test_security_mail_waits_for_no_server_of_the_organization(
         eve = Addressee("eve@x.test", secrets={"invitation_url": "https://x.test/i"})
         (invitation,) = enqueue(globex, eve, kind="security.invitation", data=INVITATION)
         loop = Loop(current_app._get_current_object())  # type: ignore[attr-defined]
-        loop.take(claims.claim("one", limit=9, but=[(globex.id, True)]))
+        loop.take(claims.claim("one", limit=9, but={(globex.id, True): 0}))
         while not silent.connections:
             loop.turn(0.05)
         loop.take(claims.claim("one", limit=9))

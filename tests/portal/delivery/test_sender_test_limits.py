@@ -5,77 +5,27 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 
 from portal.audit.log import OPERATOR, Actor, ActorType
 from portal.audit.models import AuditEntry
 from portal.clock import utcnow
 from portal.delivery import sender_tests
 from portal.delivery.models import Delivery
-from portal.delivery.report import Report
 from portal.delivery.sender_tests import TooManyTests
 from portal.extensions import db
 from portal.identity.models import Organization
 from portal.settings import senders
 from portal.settings.models import TestRun
 from portal.settings.scope import Scope
-from portal.settings.senders import Clear, Keep, Replace, SecretChange
+from portal.settings.senders import Keep, Replace
 from portal.validation import Invalid
-from tests.cast import Cast
 from tests.delivering import allow
+from tests.portal.delivery.sender_testing import rows, run, values
 from tests.smtp_server import SmtpServer
 
 PASSWORD = "seven blue lamps"
 CANARY = "canary-1b7e"
-
-
-@pytest.fixture
-def carol(cast: Cast) -> Actor:
-    """The Administrator of Globex: not of the host."""
-    return Actor(ActorType.USER, str(cast.carol.id), "192.0.2.7", cast.carol.name)
-
-
-def values(server: SmtpServer, **changes: Any) -> dict[str, Any]:
-    """A form as somebody fills it in for this server."""
-    return {
-        "display_name": "Globex",
-        "from_address": "new@globex.test",
-        "server": server.host,
-        "port": server.port,
-        "encryption": "starttls" if server.tls else "none",
-        "ca": server.ca if server.tls else "",
-        "authentication": "password" if server.auth else "none",
-        "username": "globex" if server.auth else "",
-        **changes,
-    }
-
-
-def run(
-    organization: Organization | None,
-    raw: dict[str, Any],
-    actor: Actor,
-    *,
-    secret: SecretChange | None = None,
-    name: str = "main",
-    to: str = "carol@globex.test",
-    check_only: bool = False,
-) -> Report:
-    sender = senders.find(Scope.of(organization), name)
-    change = secret or Clear()
-    return sender_tests.run(
-        organization,
-        sender,
-        raw,
-        name=name,
-        secret=change,
-        to=to,
-        check_only=check_only,
-        actor=actor,
-    )
-
-
-def rows(model: Any) -> int:
-    return db.session.scalar(select(func.count()).select_from(model)) or 0
 
 
 @pytest.mark.parametrize(

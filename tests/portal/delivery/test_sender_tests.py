@@ -5,73 +5,23 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 
-from portal.audit.log import OPERATOR, Actor, ActorType
+from portal.audit.log import OPERATOR, Actor
 from portal.clock import utcnow
 from portal.delivery import recovering, sender_tests
 from portal.delivery.models import Delivery, Level, State
 from portal.delivery.outbox import Addressee
-from portal.delivery.report import Report
 from portal.extensions import db
 from portal.identity.models import Organization
 from portal.settings import effective, senders
 from portal.settings.models import PassedTest, TestRun, VersionState
 from portal.settings.scope import HOST, Scope
-from portal.settings.senders import Clear, Keep, SecretChange
+from portal.settings.senders import Clear, Keep
 from portal.validation import Invalid
-from tests.cast import Cast
 from tests.delivering import aim, end_leases, enqueue, take_turns
+from tests.portal.delivery.sender_testing import rows, run, values
 from tests.smtp_server import SmtpServer, drop, reply
-
-
-@pytest.fixture
-def carol(cast: Cast) -> Actor:
-    """The Administrator of Globex: not of the host."""
-    return Actor(ActorType.USER, str(cast.carol.id), "192.0.2.7", cast.carol.name)
-
-
-def values(server: SmtpServer, **changes: Any) -> dict[str, Any]:
-    """A form as somebody fills it in for this server."""
-    return {
-        "display_name": "Globex",
-        "from_address": "new@globex.test",
-        "server": server.host,
-        "port": server.port,
-        "encryption": "starttls" if server.tls else "none",
-        "ca": server.ca if server.tls else "",
-        "authentication": "password" if server.auth else "none",
-        "username": "globex" if server.auth else "",
-        **changes,
-    }
-
-
-def run(
-    organization: Organization | None,
-    raw: dict[str, Any],
-    actor: Actor,
-    *,
-    secret: SecretChange | None = None,
-    name: str = "main",
-    to: str = "carol@globex.test",
-    check_only: bool = False,
-) -> Report:
-    sender = senders.find(Scope.of(organization), name)
-    change = secret or Clear()
-    return sender_tests.run(
-        organization,
-        sender,
-        raw,
-        name=name,
-        secret=change,
-        to=to,
-        check_only=check_only,
-        actor=actor,
-    )
-
-
-def rows(model: Any) -> int:
-    return db.session.scalar(select(func.count()).select_from(model)) or 0
 
 
 def the_record() -> Delivery:
