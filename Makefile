@@ -35,7 +35,7 @@ check: $(ENVIRONMENT) ## Check format, lint, types, templates and tests: all tha
 	$(VENV)/bin/pytest -n $(WORKERS) --dist loadgroup
 
 chaos: $(ENVIRONMENT) ## Kill workers and drop connections under 10,000 mails; check every promise
-	@$(VENV)/bin/python -W 'ignore:XDG_RUNTIME_DIR' -m tests.chaos $(CHAOS)
+	@$(VENV)/bin/python -m tests.chaos $(CHAOS)
 
 $(ENVIRONMENT): requirements.lock pyproject.toml tools/environment.sh
 	@PYTHON="$(PYTHON)" sh tools/environment.sh $(VENV)
