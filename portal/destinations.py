@@ -298,5 +298,6 @@ def _refused_entry(text: str) -> FieldError:
     return FieldError(
         "allowed_destinations",
         f'"{text[:200]}" is not a destination. Write an address, a network or a name with its '
-        "ports, for example 10.20.0.0/16:25,465 or relay.acme.local:25 or [::1]:25.",
+        "ports, each by itself and not as a range, for example 10.20.0.0/16:25,465 or "
+        "relay.acme.local:25 or [::1]:25.",
     )

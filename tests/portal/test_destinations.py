@@ -169,6 +169,7 @@ def test_a_wrong_entry_is_named_with_the_cure(entry: str) -> None:
     assert error.field == "allowed_destinations"
     assert f'"{entry}"' in error.message
     assert "for example 10.20.0.0/16:25,465" in error.message
+    assert "each by itself and not as a range" in error.message
 
 
 def test_every_wrong_entry_is_named() -> None:
