@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import ColumnElement, Select, func, or_, select, union_all
 
+from portal.clock import utcnow
 from portal.delivery import counting
 from portal.delivery.counting import MOST, Count, first_id_of
 from portal.delivery.health import SENDER_FAILING
@@ -21,6 +22,8 @@ from portal.settings.scope import Scope
 
 _WAITING = (State.QUEUED, State.DEFERRED, State.HELD)
 _SECURITY = Delivery.priority == int(Priority.SECURITY)
+# One by one, so that what comes behind the priority in the index is found as well.
+_OTHERS = Delivery.priority.in_([int(one) for one in Priority if one is not Priority.SECURITY])
 
 
 def waiting_for(scope: Scope) -> Count:
@@ -35,9 +38,38 @@ def waiting_in(organization: Organization) -> Count:
 
 
 def due_by(scope: Scope, sender: Sender) -> Count:
-    """Mail that leaves by this sender as soon as a worker takes it: nothing held or deferred."""
-    is_default = effective.settings_of(scope).default_sender_id == sender.id
-    return _count(scope, (State.QUEUED,)) if is_default else Count(0)
+    """Mail that leaves by this sender now: what is queued, what is due for another try, and what a
+    worker has taken and no server has answered for."""
+    sending = select(Delivery.id).where(Delivery.state == State.SENDING)
+    if sender.organization_id is not None:
+        sending = sending.where(Delivery.organization_id == sender.organization_id)
+    its_own = counting.count(sending.where(Delivery.sender_id == sender.id))
+    if effective.settings_of(scope).default_sender_id != sender.id:
+        return its_own
+    # Whose it is stands on mail that is being sent once its try has begun.
+    taken = _count(scope, (State.SENDING,), Delivery.sender_id.is_(None))
+    due_again = _count(scope, (State.DEFERRED,), Delivery.next_attempt_at <= utcnow())
+    return its_own + taken + due_again + _count(scope, (State.QUEUED,))
+
+
+def waiting_by(scope: Scope, sender: Sender) -> Count:
+    """Mail that this sender has to hand over and has not: what is due, and what is held for it."""
+    return due_by(scope, sender) + held_by(sender).count
+
+
+def by_owner(
+    *conditions: ColumnElement[bool], organization: Organization | None = None
+) -> Select[Any]:
+    """`id` and `organization_id` of what fits, of everyone where no organization is given. The
+    index has state, priority and owner before the time: by owner, and with conditions of state and
+    priority, each time is found at once, where all else would be read through, however much
+    waits."""
+    wanted = select(Delivery.id, Delivery.organization_id).where(*conditions)
+    if organization is not None:
+        return select(wanted.where(Delivery.organization_id == organization.id).subquery())
+    of_organizations = wanted.where(Delivery.organization_id.in_(select(Organization.id)))
+    of_host = wanted.where(Delivery.organization_id.is_(None))
+    return select(union_all(of_organizations, of_host).subquery())
 
 
 def waiting_on(scope: Scope, sender: Sender) -> Count:
@@ -86,8 +118,9 @@ def accepted_since(scope: Scope, since: datetime) -> Count:
     return Count(found, is_more=read > MOST)
 
 
-def _count(scope: Scope, states: Sequence[State]) -> Count:
-    return sum((counting.count(rows) for rows in _goes_by(scope, states)), Count(0))
+def _count(scope: Scope, states: Sequence[State], *conditions: ColumnElement[bool]) -> Count:
+    found = (rows.where(*conditions) for rows in _goes_by(scope, states))
+    return sum((counting.count(rows) for rows in found), Count(0))
 
 
 def _goes_by(scope: Scope, states: Sequence[State]) -> Iterator[Select[Any]]:
@@ -95,11 +128,11 @@ def _goes_by(scope: Scope, states: Sequence[State]) -> Iterator[Select[Any]]:
     waiting = select(Delivery.id).where(Delivery.state.in_(states))
     if not scope.is_host:
         if effective.settings_of(scope).mode is Mode.OWN:
-            yield waiting.where(Delivery.organization_id == scope.organization_id, ~_SECURITY)
+            yield waiting.where(Delivery.organization_id == scope.organization_id, _OTHERS)
         return
     yield waiting.where(_SECURITY)
-    yield waiting.where(Delivery.organization_id.is_(None), ~_SECURITY)
-    yield waiting.where(Delivery.organization_id.in_(_inheriting()), ~_SECURITY)
+    yield waiting.where(Delivery.organization_id.is_(None), _OTHERS)
+    yield waiting.where(Delivery.organization_id.in_(_inheriting()), _OTHERS)
 
 
 def _inheriting() -> Select[Any]:

@@ -1,15 +1,16 @@
-"""When the mail that waits will be through: from what was handed over in the last minutes, and no
-sooner than the senders' own limits let it. Bounded reads; an estimate, and none where too little
+"""When the mail that waits will be through: from what its senders handed over in the last minutes,
+and no sooner than their own limits let it. Bounded reads; an estimate, and none where too little
 went out to tell."""
 
 import uuid
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from heapq import nlargest
 from math import inf
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, func, select, true
+from sqlalchemy import ColumnElement, Subquery, func, select, true, union_all
 
 from portal.clock import utcnow
 from portal.delivery import backlog, limits
@@ -27,15 +28,15 @@ from portal.settings.scope import HOST, Scope
 _LOOK_BACK = timedelta(minutes=5)
 _FEWEST = 5
 _LONGEST = timedelta(days=30)
-# Of the organizations' senders, so many are looked at: those that need the longest.
+# Of the senders, so many are looked at: those that need the longest.
 _MOST_SENDERS = 20
 _MINUTES_OF_A_DAY = 24 * 60
 
 
 @dataclass(frozen=True)
 class Drain:
-    """`waiting` is what can leave now. `per_minute` None: not known; `done_at` None: not known, or
-    nothing waits. Where more waits than was counted, it is not done before `done_at`."""
+    """`waiting`: what was not handed over. `per_minute` None: not known; `done_at` None: not known,
+    or nothing waits. Where more waits than was counted, it is not done before `done_at`."""
 
     waiting: Count
     per_minute: float | None = None
@@ -43,7 +44,7 @@ class Drain:
 
 
 class _Load(NamedTuple):
-    """What waits for a sender that hands over only so many a minute or a day."""
+    """What waits for a sender, and how many it hands over a minute or a day at most."""
 
     sender_id: uuid.UUID
     per_minute: int | None
@@ -51,100 +52,126 @@ class _Load(NamedTuple):
     number: int
 
 
+class _Rate(NamedTuple):
+    """How many mails a sender handed over lately, and how fast."""
+
+    accepted: int
+    per_minute: float
+
+
+_Rates = Mapping[uuid.UUID | None, _Rate]
+
+
 def of_sender(sender: Sender) -> Drain:
     """What waits for this sender to hand it over; while it fails nothing can be told."""
-    waiting = backlog.due_by(Scope(sender.organization_id), sender)
+    waiting = backlog.waiting_by(Scope(sender.organization_id), sender)
     if sender.consecutive_failures or not sender.enabled:
         return Drain(waiting)
-    drain = _drain(waiting, Delivery.sender_id == sender.id, sender.organization_id)
-    return _within_limits(drain, _load(sender, waiting.number))
+    rates = _rates(Delivery.sender_id == sender.id, sender.organization_id)
+    return _drain(waiting, rates, _load(sender, waiting.number))
 
 
 def of_organization(organization: Organization, waiting: Count) -> Drain:
     """The organization's mail that is due, by whichever sender."""
-    drain = _drain(waiting, true(), organization.id)
     chosen = effective.choose(organization)
-    if isinstance(chosen, NoSender):
-        return drain
-    return _within_limits(drain, _load(chosen, waiting.number))
+    loads = [] if isinstance(chosen, NoSender) else _load(chosen, waiting.number)
+    return _drain(waiting, _rates(true(), organization.id), loads)
 
 
 def at_host(waiting: Count) -> Drain:
-    """Everyone's mail that is due: through when the last sender is through with its own."""
-    return _within_limits(_drain(waiting, true(), None), _loads_of_all())
+    """Everyone's mail that is due: through when the last sender is through with its own. How fast
+    others were, which have nothing left, says nothing of it."""
+    loads = _loads_of_all() if waiting else []
+    busy = {load.sender_id for load in loads}
+    found = _rates(true(), None) if busy else {}
+    of_busy: _Rates = {sender_id: rate for sender_id, rate in found.items() if sender_id in busy}
+    return _drain(waiting, of_busy, loads)
 
 
-def _drain(waiting: Count, mine: ColumnElement[bool], organization_id: object) -> Drain:
-    if not waiting:
+def _drain(waiting: Count, rates: _Rates, loads: Sequence[_Load]) -> Drain:
+    if not waiting or sum(rate.accepted for rate in rates.values()) < _FEWEST:
         return Drain(waiting)
     now = utcnow()
-    per_minute = _rate(now, mine, organization_id)
-    if per_minute is None:
-        return Drain(waiting)
-    done_at = now + min(timedelta(minutes=waiting.number / per_minute), _LONGEST)
-    return Drain(waiting, per_minute, done_at)
+    per_minute = sum(rate.per_minute for rate in rates.values())
+    alone = [_done_at(load, now, rates) for load in _longest(loads, rates)]
+    done_at = max([now + _in_minutes(waiting.number / per_minute), *alone])
+    return Drain(waiting, per_minute, min(done_at, now + _LONGEST))
 
 
-def _within_limits(drain: Drain, loads: Iterator[_Load]) -> Drain:
-    """No sooner than each of these senders may have handed over what waits for it."""
-    if drain.done_at is None:
-        return drain
-    now = utcnow()
-    done_at = max([drain.done_at, *(_done_at(load, now) for load in loads)])
-    return replace(drain, done_at=min(done_at, now + _LONGEST))
-
-
-def _done_at(load: _Load, now: datetime) -> datetime:
-    days, minutes = now, timedelta()
+def _done_at(load: _Load, now: datetime, rates: _Rates) -> datetime:
+    """When this sender may have handed over what waits for it."""
+    days = now
     if load.per_day is not None:
         days = limits.room_of_day(load.sender_id, load.per_day, load.number)
-    if load.per_minute is not None:
-        minutes = timedelta(minutes=load.number / load.per_minute)
-    return max(days, now + minutes)
+    return max(days, now + _in_minutes(_minutes(load, rates)))
 
 
-def _load(sender: Sender, number: int) -> Iterator[_Load]:
+def _longest(loads: Sequence[_Load], rates: _Rates) -> list[_Load]:
+    def needed(load: _Load) -> float:
+        of_days = load.number / load.per_day * _MINUTES_OF_A_DAY if load.per_day else 0.0
+        return max(of_days, _minutes(load, rates))
+
+    return nlargest(_MOST_SENDERS, loads, key=needed)
+
+
+def _minutes(load: _Load, rates: _Rates) -> float:
+    """How long it takes as fast as the sender is, where that is known, and may be."""
+    fastest = inf if load.per_minute is None else float(load.per_minute)
+    rate = rates.get(load.sender_id)
+    if rate is not None and rate.accepted >= _FEWEST:
+        fastest = min(fastest, rate.per_minute)
+    return load.number / fastest
+
+
+def _in_minutes(minutes: float) -> timedelta:
+    return min(timedelta(minutes=min(minutes, 1e6)), _LONGEST)
+
+
+def _load(sender: Sender, number: int) -> list[_Load]:
     version = effective.version_of(sender, VersionState.ACTIVE)
-    if version is not None and number:
-        yield _Load(sender.id, version.per_minute, version.per_day, number)
+    if version is None or not number:
+        return []
+    return [_Load(sender.id, version.per_minute, version.per_day, number)]
 
 
-def _loads_of_all() -> Iterator[_Load]:
+def _loads_of_all() -> list[_Load]:
     """Of the host's default sender, which carries the mail of many organizations, and of theirs:
     what of the first 10,000 that wait is theirs."""
     host = effective.choose(None)
+    of_host = []
     if not isinstance(host, NoSender):
-        yield from _load(host, backlog.due_by(HOST, host).number)
-    due = (
-        select(Delivery.organization_id)
-        .where(Delivery.state == State.QUEUED, Delivery.priority != int(Priority.SECURITY))
-        .limit(MOST)
-        .subquery()
-    )
+        of_host = _load(host, backlog.due_by(HOST, host).number)
+    due = _due_of_organizations()
     settings = MailSettings.organization_id == due.c.organization_id
     version = SenderVersion.sender_id == MailSettings.default_sender_id
     limited = (SenderVersion.sender_id, SenderVersion.per_minute, SenderVersion.per_day)
-    number = func.count()
-    a_day = func.coalesce(SenderVersion.per_day, SenderVersion.per_minute * _MINUTES_OF_A_DAY)
     rows = db.session.execute(
-        select(*limited, number)
+        select(*limited, func.count())
         .select_from(due)
         .join(MailSettings, settings)
         .join(SenderVersion, version)
-        .where(
-            MailSettings.mode == Mode.OWN,
-            SenderVersion.state == VersionState.ACTIVE,
-            a_day.is_not(None),
-        )
+        .where(MailSettings.mode == Mode.OWN, SenderVersion.state == VersionState.ACTIVE)
         .group_by(*limited)
-        .order_by((number * 1.0 / a_day).desc())
-        .limit(_MOST_SENDERS)
     )
-    yield from (_Load(*row) for row in rows)
+    return [*of_host, *(_Load(*row) for row in rows)]
 
 
-def _rate(now: datetime, mine: ColumnElement[bool], organization_id: object) -> float | None:
-    """Mails a minute, among the newest 10,000 tries; of no sender more than it may."""
+def _due_of_organizations() -> Subquery:
+    """The owner of each mail that is due; of what is due again, another 10,000 at most."""
+    others = Delivery.priority.in_([int(one) for one in Priority if one is not Priority.SECURITY])
+    states = Delivery.state.in_((State.QUEUED, State.SENDING))
+    first = select(Delivery.organization_id).where(states, others).limit(MOST).subquery()
+    is_due = Delivery.next_attempt_at <= utcnow()
+    again = backlog.by_owner(Delivery.state == State.DEFERRED, others, is_due)
+    due_again = again.limit(MOST).subquery()
+    return union_all(
+        select(first.c.organization_id), select(due_again.c.organization_id)
+    ).subquery()
+
+
+def _rates(mine: ColumnElement[bool], organization_id: object) -> _Rates:
+    """By sender, from the newest 10,000 tries; of none more than it may hand over."""
+    now = utcnow()
     began = now - _LOOK_BACK
     tries = select(Attempt.delivery_id, Attempt.started_at, Attempt.outcome)
     if organization_id is None:
@@ -161,13 +188,19 @@ def _rate(now: datetime, mine: ColumnElement[bool], organization_id: object) -> 
         .where(newest.c.outcome == AttemptOutcome.ACCEPTED, mine)
         .group_by(Delivery.sender_id)
     ).all()
-    if sum(accepted for _, accepted, _ in rows) < _FEWEST:
-        return None
-    minutes = max((now - min(first for _, _, first in rows)).total_seconds(), 1.0) / 60
     most = _most_per_minute([sender_id for sender_id, _, _ in rows])
-    return float(
-        sum(min(accepted / minutes, most.get(sender_id, inf)) for sender_id, accepted, _ in rows)
-    )
+    return {
+        sender_id: _Rate(
+            accepted, min(_per_minute(accepted, now - first), most.get(sender_id, inf))
+        )
+        for sender_id, accepted, first in rows
+    }
+
+
+def _per_minute(accepted: int, took: timedelta) -> float:
+    """Of a few alone nobody can tell how fast they went: they count as all of the time."""
+    since = took if accepted >= _FEWEST else _LOOK_BACK
+    return accepted / (max(since.total_seconds(), 1.0) / 60)
 
 
 def _most_per_minute(sender_ids: Sequence[uuid.UUID | None]) -> dict[uuid.UUID | None, int]:

@@ -12,11 +12,12 @@ from typing import Any
 from sqlalchemy import Select, Subquery, case, func, select, union
 
 from portal.clock import utcnow
-from portal.delivery import counting
+from portal.delivery import backlog, counting
 from portal.delivery.counting import MOST, Count, first_id_of
 from portal.delivery.models import Attempt, Delivery, State
 from portal.extensions import db
 from portal.identity.models import Organization, OrganizationState
+from portal.kinds import Priority
 from portal.settings.models import MailSettings, Mode, Sender
 
 HOURS = 24
@@ -63,7 +64,8 @@ class Day:
 
 @dataclass(frozen=True)
 class Waiting:
-    """What was taken in and has not left. `oldest` is when the first of it was asked for."""
+    """What was taken in and has not left. `due` can leave now, or is on its way; `deferred` is not
+    due yet. `oldest` is when the first of it was asked for."""
 
     due: Count
     deferred: Count
@@ -126,14 +128,15 @@ def day(organization: Organization | None) -> Day:
 def waiting(organization: Organization | None) -> Waiting:
     rows = {state: _in_state(organization, state) for state in _WAITING}
     counts = {state: counting.count(found) for state, found in rows.items()}
+    due_again, deferred = _deferred(organization) if counts[State.DEFERRED] else (Count(0),) * 2
     oldest = [
         db.session.scalar(select(func.min(found.limit(MOST).subquery().c.created_at)))
         for state, found in rows.items()
         if counts[state]
     ]
     return Waiting(
-        due=counts[State.QUEUED] + counts[State.SENDING],
-        deferred=counts[State.DEFERRED],
+        due=counts[State.QUEUED] + counts[State.SENDING] + due_again,
+        deferred=deferred,
         held=counts[State.HELD],
         oldest=min((found for found in oldest if found), default=None),
     )
@@ -239,6 +242,18 @@ def _newest_tried(organization: Organization | None) -> Select[Any]:
         tries = tries.where(own).order_by(Attempt.started_at.desc())
     newest = tries.limit(MOST).subquery()
     return select(newest.c.delivery_id)
+
+
+def _deferred(organization: Organization | None) -> tuple[Count, Count]:
+    """What is due for another try, and what is not yet."""
+    now = utcnow()
+    deferred = Delivery.state == State.DEFERRED
+    of_any = Delivery.priority.in_([int(priority) for priority in Priority])
+    due, later = (
+        counting.count(backlog.by_owner(deferred, of_any, when, organization=organization))
+        for when in (Delivery.next_attempt_at <= now, Delivery.next_attempt_at > now)
+    )
+    return due, later
 
 
 def _in_state(organization: Organization | None, state: State) -> Select[Any]:

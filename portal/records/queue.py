@@ -108,21 +108,12 @@ def _columns(priority: Priority, now: datetime) -> list[Select[Any]]:
     mine = Delivery.priority == int(priority)
     waits = and_(mine, Delivery.state.in_(_TO_SEND))
     return [
-        counting.counted(_by_owner(waits, Delivery.next_attempt_at <= now)),
-        counting.counted(_by_owner(waits, Delivery.next_attempt_at > now)),
+        counting.counted(backlog.by_owner(waits, Delivery.next_attempt_at <= now)),
+        counting.counted(backlog.by_owner(waits, Delivery.next_attempt_at > now)),
         _counted(mine, Delivery.state == State.HELD),
         _counted(mine, Delivery.state == State.SENDING),
         _oldest_due(mine, now),
     ]
-
-
-def _by_owner(*conditions: ColumnElement[bool]) -> Select[Any]:
-    """Ids of what fits. The index has the owner before the time: by owner each time is found at
-    once, where all else would be read through, however much waits."""
-    wanted = select(Delivery.id).where(*conditions)
-    of_organizations = wanted.where(Delivery.organization_id.in_(select(Organization.id)))
-    of_host = wanted.where(Delivery.organization_id.is_(None))
-    return select(union_all(of_organizations, of_host).subquery())
 
 
 def _oldest_due(mine: ColumnElement[bool], now: datetime) -> Select[Any]:

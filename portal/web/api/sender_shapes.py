@@ -143,8 +143,9 @@ class HealthShape(BaseModel):
 
 
 class QueueShape(BaseModel):
-    """What this sender hands over next. `is_more`: at least so many wait. `held`: so much waits, of
-    at most 10,000, until the failing sender works again, the first of it since `held_since`.
+    """What this sender has not handed over: queued, due for another try, taken by a worker and not
+    answered for, or held for it. `is_more`: at least so many wait. `held`: so much of it, of at
+    most 10,000, waits until the failing sender works again, the first since `held_since`.
     `done_at` is an estimate from the last minutes, null where too little went out to tell, or
     nothing waits."""
 

@@ -8,10 +8,12 @@ import pytest
 from portal.clock import utcnow
 from portal.delivery import draining
 from portal.delivery.counting import Count
+from portal.delivery.health import SENDER_FAILING
 from portal.delivery.models import Attempt, AttemptOutcome, Delivery, Level, SendCount, State
 from portal.delivery.outbox import Addressee
 from portal.extensions import db
 from portal.identity.models import Organization
+from portal.records import overview
 from portal.settings import effective, senders
 from portal.settings.models import Sender
 from portal.settings.scope import HOST, Scope
@@ -123,6 +125,70 @@ def test_the_mail_of_all_is_through_when_the_sender_with_the_least_room_a_day_is
     assert days_left() < 0.5, "each has room for its own"
     by_host.per_minute = 1
     assert days_left() * 24 * 60 == pytest.approx(30, abs=1), "30 by the host's, one a minute"
+
+
+def test_what_is_on_its_way_waits_and_is_told_alike_by_sender_and_host(
+    globex: Organization,
+) -> None:
+    """397 mails were with a server that answered nothing, and the sender said that none waits."""
+    sender = senders.find(Scope.of(globex), "main")
+    assert sender is not None
+    hand_over(sender, mails(globex, 20), within=timedelta(minutes=2))
+    taken, trying, again, later, held, queued = mails(globex, 6)
+    taken.state = trying.state = State.SENDING
+    trying.sender_id = held.sender_id = sender.id
+    again.state, again.next_attempt_at = State.DEFERRED, utcnow() - timedelta(seconds=1)
+    later.state, later.next_attempt_at = State.DEFERRED, utcnow() + timedelta(hours=1)
+    db.session.commit()
+    of_host = overview.waiting(None)
+    assert (of_host.due, of_host.deferred) == (Count(5), Count(1))
+    assert overview.waiting(globex) == of_host
+    told = [
+        draining.of_sender(sender),
+        draining.of_organization(globex, of_host.due),
+        draining.at_host(of_host.due),
+    ]
+    for drain in told:
+        assert drain.waiting == Count(5)
+        assert drain.per_minute == pytest.approx(10, rel=0.2)
+        assert drain.done_at is not None
+
+    held.state, held.reason = State.HELD, SENDER_FAILING
+    sender.consecutive_failures = 1
+    db.session.commit()
+    assert draining.of_sender(sender) == draining.Drain(Count(5)), "held for it, too"
+    assert overview.waiting(None).all == Count(6)
+    queued.state = State.ACCEPTED
+    assert draining.of_sender(sender) == draining.Drain(Count(4))
+    spare = Sender(scope=sender.scope, organization_id=globex.id, name="spare")
+    db.session.add(spare)
+    db.session.flush()
+    trying.sender_id = spare.id
+    assert draining.of_sender(spare) == draining.Drain(Count(1)), "another's, for its kind of mail"
+    assert draining.of_sender(sender) == draining.Drain(Count(3))
+
+
+def test_how_fast_others_were_that_have_nothing_left_says_nothing_of_what_waits(
+    acme: Organization, globex: Organization, cast: Cast
+) -> None:
+    host, own = effective.default_sender(HOST), senders.find(Scope.of(globex), "main")
+    assert host is not None and own is not None
+    ids = enqueue(acme, *(Addressee(f"{n}@acme.test", cast.alice.id) for n in range(40)))
+    deliveries = [db.session.get_one(Delivery, one) for one in ids]
+    hand_over(host, deliveries, within=timedelta(minutes=4))
+    hand_over(own, mails(globex, 20), within=timedelta(minutes=1))
+    mails(globex, 60)
+    of_sender, of_host = draining.of_sender(own), draining.at_host(Count(60))
+    assert of_sender.per_minute == pytest.approx(20, rel=0.2)
+    assert of_host.per_minute == pytest.approx(of_sender.per_minute, rel=0.05)
+    assert of_sender.done_at is not None and of_host.done_at is not None
+    assert abs(of_host.done_at - of_sender.done_at) < timedelta(seconds=20)
+
+    enqueue(acme, *(Addressee(f"{n}@acme.test", cast.alice.id) for n in range(5)))
+    of_both = draining.at_host(Count(65))
+    assert of_both.per_minute == pytest.approx(30, rel=0.2), "both have some left"
+    assert of_both.done_at is not None
+    assert abs(of_both.done_at - of_sender.done_at) < timedelta(seconds=20), "the slower one's end"
 
 
 def days_left() -> float:
