@@ -2,6 +2,7 @@
 and everything that was promised has come to its end."""
 
 import random
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from flask import Flask
 from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from portal.config import Config
 from portal.database import reading_only
@@ -18,7 +20,7 @@ from portal.extensions import db
 from tests.chaos import crew, handing_in, sink, tenants, web
 from tests.chaos.crew import Crew
 from tests.chaos.faults import Faults
-from tests.chaos.handing_in import HandingIn
+from tests.chaos.handing_in import BrokeOff, HandingIn
 from tests.chaos.processes import settings_of
 from tests.chaos.sink import Fate, Journal, Manners
 from tests.chaos.tenants import Tenant
@@ -67,12 +69,13 @@ def run(app: Flask, folder: Path, plan: Plan, restart: Callable[[], None] | None
     database away and brings it back."""
     began = time.monotonic()
     with app.app_context(), _scene(app, folder, plan) as scene:
-        faults = scene.strike(restart)
+        faults = Faults()
+        wrong = scene.strike(faults, restart)
         unfinished = scene.until_all_is_over()
         codes = scene.crew.end()
         faults.dots = scene.journal.read()
         verdict = judge(scene.ledger(), faults)
-    wrong = [*verdict.wrong]
+    wrong += verdict.wrong
     if unfinished:
         wrong.append(f"{unfinished} deliveries came to no end")
     if any(codes) or scene.crew.fallen:
@@ -90,10 +93,19 @@ class _Scene:
     handing_in: HandingIn
     journal: Journal
 
-    def strike(self, restart: Callable[[], None] | None) -> Faults:
+    def strike(self, faults: Faults, restart: Callable[[], None] | None) -> list[str]:
+        """Do what was planned and write it down in `faults`; what it broke off for, if it did."""
+        try:
+            self._strike(faults, restart)
+        except (BrokeOff, SQLAlchemyError, subprocess.SubprocessError) as problem:
+            db.session.rollback()
+            said = " ".join(str(problem).split())
+            return [f"the run broke off after {len(faults.strikes)} kills: {said}"]
+        return []
+
+    def _strike(self, faults: Faults, restart: Callable[[], None] | None) -> None:
         """Hand in a portion, let a part of it pass, kill: as often as it was planned."""
         chance = random.Random(self.plan.seed)
-        faults = Faults()
         restarts = chance.sample(range(self.plan.kills), self.plan.restarts) if restart else []
         portion, rest = divmod(self.plan.mails, self.plan.kills)
         for turn in range(self.plan.kills):
@@ -108,7 +120,6 @@ class _Scene:
             tell = chance.random() >= self.plan.silent
             faults.strikes.append(self.crew.kill(chance, tell=tell))
         self.handing_in.wait()
-        return faults
 
     def until_all_is_over(self) -> int:
         """How many deliveries are still on their way when patience ends."""

@@ -34,7 +34,8 @@ from tests.delivering import ALERT, TEST_MAIL
 _Answer = TypeVar("_Answer")
 _MOST_AT_ONCE = 10
 _AGAIN_AFTER = 0.1
-_TIMES = 300
+# A busy machine may take its time over a restart of the database; nobody waits who need not.
+_PATIENCE = 600.0
 # The answers after which a call may be repeated as it was.
 _LATER = (409, 429, 503)
 _APPROVAL = {
@@ -56,8 +57,15 @@ class Promise:
     recipient: str
 
 
+class BrokeOff(Exception):
+    """Those who hand in mail cannot go on; says why in one sentence."""
+
+
 class HandingIn:
-    """The near side. `ask` returns at once; `promises` grows by what has been committed."""
+    """The near side. `ask` returns at once; `promises` grows by what has been committed.
+
+    Both methods raise BrokeOff.
+    """
 
     def __init__(self, pipe: Connection) -> None:
         self.promises: list[Promise] = []
@@ -65,13 +73,36 @@ class HandingIn:
         self._asked = 0
 
     def ask(self, mails: int) -> None:
-        self._pipe.send(mails)
+        try:
+            self._pipe.send(mails)
+        except OSError:
+            raise self._broke_off() from None
         self._asked += mails
 
     def wait(self, but: int = 0) -> None:
         """Until everything that was asked for has been committed, but for so many."""
         while len(self.promises) < self._asked - but:
-            self.promises += self._pipe.recv()
+            self.promises += self._hear()
+
+    def _hear(self) -> list[Promise]:
+        try:
+            heard: list[Promise] | str = self._pipe.recv()
+        except (EOFError, OSError):
+            raise self._broke_off() from None
+        if isinstance(heard, str):
+            raise BrokeOff(heard)
+        return heard
+
+    def _broke_off(self) -> BrokeOff:
+        """What they said last may still be there to be read."""
+        try:
+            while self._pipe.poll():
+                if isinstance(heard := self._pipe.recv(), str):
+                    return BrokeOff(heard)
+                self.promises += heard
+        except (EOFError, OSError):
+            pass
+        return BrokeOff("the process that hands in mail ended without a word")
 
 
 @contextmanager
@@ -96,19 +127,34 @@ def _serve(
     settings: Settings, tenants: Sequence[Tenant], api: str | None, seed: int, asked: Connection
 ) -> None:
     chance = random.Random(seed)
-    with application(settings).app_context():
-        while True:
-            left = asked.recv()
-            while left:
-                number = min(left, chance.randint(1, _MOST_AT_ONCE))
-                tenant = chance.choice(tenants)
-                addressees = _addressees(tenant, number, chance)
-                if api is not None and chance.random() < 1 / 3:
-                    ids = _by_api(api, tenant, addressees)
-                else:
-                    ids = _by_outbox(tenant, addressees, chance)
-                asked.send(_promises(ids))
-                left -= number
+    try:
+        with application(settings).app_context():
+            while True:
+                _hand_in(asked.recv(), tenants, api, chance, asked)
+    except EOFError:
+        return
+    except Exception as problem:  # whatever it is, the near side has to hear of it
+        said = " ".join(str(problem).split())[:300]
+        asked.send(f"handing in mail ended: {type(problem).__name__}: {said}")
+
+
+def _hand_in(
+    left: int,
+    tenants: Sequence[Tenant],
+    api: str | None,
+    chance: random.Random,
+    asked: Connection,
+) -> None:
+    while left:
+        number = min(left, chance.randint(1, _MOST_AT_ONCE))
+        tenant = chance.choice(tenants)
+        addressees = _addressees(tenant, number, chance)
+        if api is not None and chance.random() < 1 / 3:
+            ids = _by_api(api, tenant, addressees)
+        else:
+            ids = _by_outbox(tenant, addressees, chance)
+        asked.send(_promises(ids))
+        left -= number
 
 
 def _addressees(tenant: Tenant, number: int, chance: random.Random) -> list[Addressee]:
@@ -179,16 +225,23 @@ def _by_api(api: str, tenant: Tenant, addressees: Sequence[Addressee]) -> list[u
 
 def _until_it_holds(act: Callable[[], _Answer]) -> _Answer:
     """Again and again, as a careful caller does: the portal may be busy or away."""
-    for _ in range(_TIMES):
+    until = time.monotonic() + _PATIENCE
+    while True:
         try:
             return act()
         except urllib.error.HTTPError as problem:
             if problem.code not in _LATER:
                 raise
-        except (SQLAlchemyError, OSError, http.client.HTTPException):
+            last: Exception = problem
+        except (SQLAlchemyError, OSError, http.client.HTTPException) as problem:
             db.session.rollback()
+            last = problem
+        if time.monotonic() > until:
+            raise TimeoutError(
+                f"the portal did not come back within {_PATIENCE:.0f} s "
+                f"(the last answer: {type(last).__name__})"
+            ) from last
         time.sleep(_AGAIN_AFTER)
-    raise AssertionError("the portal did not come back")
 
 
 def _promises(ids: Sequence[uuid.UUID]) -> list[Promise]:

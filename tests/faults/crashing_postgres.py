@@ -9,6 +9,9 @@ from psycopg import sql
 
 from tests.databases import Migrate, PostgresTemplate
 
+# In seconds; a busy machine takes long over a recovery.
+_PATIENCE = 300
+
 
 class CrashingPostgres(PostgresTemplate):
     """A server of its own, with the durability that PostgreSQL has by itself."""
@@ -67,8 +70,18 @@ class CrashingPostgres(PostgresTemplate):
         server = self._server
         pgexec(
             "pg_ctl",
-            ("-w", *more, "-l", str(server.log), "-D", str(server.pgdata), what),
+            (
+                "-w",
+                "-t",
+                str(_PATIENCE),
+                *more,
+                "-l",
+                str(server.log),
+                "-D",
+                str(server.pgdata),
+                what,
+            ),
             bin_path=server.bin_path,
             user=server.system_user,
-            timeout=30,
+            timeout=_PATIENCE + 10,
         )
