@@ -11,7 +11,7 @@ from portal.clock import utcnow
 from portal.delivery import backlog, counting
 from portal.delivery.counting import Count
 from portal.delivery.lease_clock import lease_now
-from portal.delivery.models import Delivery, State, Worker
+from portal.delivery.models import Attempt, Delivery, State, Worker
 from portal.extensions import db
 from portal.identity.models import Organization
 from portal.kinds import Priority
@@ -51,6 +51,18 @@ class PausedSender:
     sender: Sender
     organization: Organization | None
     held: Count
+
+
+@dataclass(frozen=True)
+class Unanswered:
+    """A sender, whose it is (None: the host's), and its mail that was begun a good while ago, the
+    first of it at `since`, and for which `server` has not answered."""
+
+    sender: Sender
+    organization: Organization | None
+    server: str
+    count: Count
+    since: datetime
 
 
 def lanes() -> list[Lane]:
@@ -102,6 +114,29 @@ def paused_senders(limit: int = _MOST_ROWS) -> list[PausedSender]:
         .limit(limit)
     ).unique()
     return [PausedSender(sender, owner, backlog.held_by(sender).count) for sender, owner in found]
+
+
+def unanswered(begun_before: datetime, limit: int = _MOST_ROWS) -> list[Unanswered]:
+    """Mail that is being sent since before then, by sender and server: what waits longest first.
+    Workers hold a few hundred mails each; of more than 10,000 the others are not looked at."""
+    sending = select(Delivery.id, Delivery.sender_id).where(Delivery.state == State.SENDING)
+    taken = sending.limit(counting.MOST).subquery()
+    since = func.min(Attempt.started_at)
+    rows = db.session.execute(
+        select(Sender, Organization, Attempt.server, func.count(), since)
+        .select_from(taken)
+        .join(Attempt, Attempt.delivery_id == taken.c.id)
+        .join(Sender, Sender.id == taken.c.sender_id)
+        .outerjoin(Organization, Organization.id == Sender.organization_id)
+        .where(Attempt.outcome.is_(None), Attempt.started_at < begun_before)
+        .group_by(Sender.id, Organization.id, Attempt.server)
+        .order_by(since)
+        .limit(limit)
+    ).all()
+    return [
+        Unanswered(sender, owner, server or "its server", Count(number), first)
+        for sender, owner, server, number, first in rows
+    ]
 
 
 def _columns(priority: Priority, now: datetime) -> list[Select[Any]]:

@@ -18,6 +18,8 @@ from portal.vault import VaultError
 
 # A worker looks every few seconds; what is due for so long is not being taken.
 _TOO_LONG = timedelta(minutes=10)
+# A server answers the end of a mail within seconds; the worker waits ten minutes for it.
+_NO_ANSWER = timedelta(minutes=2)
 # They say every minute that they run.
 _SILENT = timedelta(minutes=3)
 _NOTHING = Count(0)
@@ -28,6 +30,7 @@ def check() -> Iterator[Finding]:
     yield _workers()
     yield _jobs()
     yield from _waiting()
+    yield from _unanswered()
     yield from _failing()
     yield _default_sender()
 
@@ -73,7 +76,8 @@ def _waiting() -> Iterator[Finding]:
     if held:
         yield warning(
             "held mail",
-            f"Mail that is held: {_told(held)}. It waits for somebody to act.",
+            f"Mail that is held: {_told(held)}. What waits for a failing sender leaves by itself "
+            "when that works again; all else waits for somebody to act.",
             "The sending records with the state Held name the reason of each.",
         )
     restored = restoring.count_held(None)
@@ -83,6 +87,20 @@ def _waiting() -> Iterator[Finding]:
             f"Mail that is held since a backup was restored: {restored}. It may have gone out "
             "since, does not leave by itself, and expires in its own time.",
             "Look through it (sending records, Held), then run: portal send-restored",
+        )
+
+
+def _unanswered() -> Iterator[Finding]:
+    now = utcnow()
+    for row in queue.unanswered(now - _NO_ANSWER):
+        owner = row.organization.slug if row.organization else "the host"
+        minutes = (now - row.since) // timedelta(minutes=1)
+        yield warning(
+            "mail on its way",
+            f"The sender {row.sender.name} of {owner} waits for the answer of {row.server} for "
+            f"{minutes} minutes; mail that waits so: {_told(row.count)}.",
+            f"Ask who runs {row.server}, or look whether it takes mail from here. The answer to a "
+            "whole mail is awaited for ten minutes.",
         )
 
 

@@ -1,4 +1,5 @@
-"""Each configured sender's server: may it be connected to, and does it answer."""
+"""Each configured sender's server: may it be connected to, and can it. Whether it takes mail
+is for its sender to find out."""
 
 import socket
 from collections.abc import Iterator
@@ -33,7 +34,8 @@ class _Server:
 
 
 def check() -> Iterator[Finding]:
-    """Connect to all servers at once and close again; says nothing to them. Needs a context."""
+    """Connect to all servers at once and close again; says nothing to them, nor hears what they
+    say. Needs a context."""
     servers = _configured()
     # The session is not needed while servers are waited for.
     db.session.remove()
@@ -82,7 +84,9 @@ def _finding(server: _Server, why: str) -> Finding:
     place = with_port(server.host, server.port)
     owner = server.organization or "the host"
     if not why:
-        return fine("mail servers", f"{place} answers (sender {server.sender} of {owner}).")
+        return fine(
+            "mail servers", f"{place} can be connected to (sender {server.sender} of {owner})."
+        )
     option = f" --organization {server.organization}" if server.organization else ""
     message = f"{place} {why} (sender {server.sender} of {owner})."
     cure = (

@@ -15,8 +15,9 @@ from portal import jobs, keys
 from portal.app import create_app
 from portal.clock import utcnow
 from portal.config import Config
+from portal.delivery.health import SENDER_FAILING
 from portal.delivery.lease_clock import lease_now
-from portal.delivery.models import Delivery, State, Worker
+from portal.delivery.models import Attempt, AttemptOutcome, Delivery, State, Worker
 from portal.delivery.outbox import Addressee
 from portal.extensions import db
 from portal.identity.models import Organization
@@ -120,6 +121,56 @@ def test_mail_that_nobody_delivers_is_told(installation: Flask, settings: dict[s
     assert found["failing senders"][0]["cure"] == "Run: portal sender test platform --to ADDRESS"
     assert "does not answer" in found["mail servers"][0]["message"]
     assert found["restored mail"][0]["cure"].endswith("run: portal send-restored")
+
+
+def test_a_server_that_does_not_answer_what_it_was_sent_is_told(
+    installation: Flask, settings: dict[str, str]
+) -> None:
+    now = utcnow()
+    with installation.app_context():
+        rows = enqueue(_acme(), *(Addressee(f"{name}@acme.test") for name in "abcd"))
+        platform = db.session.query(Sender).filter_by(name="platform").one()
+        # The last is taken, and its try has not begun.
+        for seconds, one in zip((30, 150, 450, None), rows, strict=True):
+            delivery = db.session.get_one(Delivery, one)
+            delivery.state, delivery.sender_id = State.SENDING, seconds and platform.id
+            if seconds:
+                attempt = Attempt(delivery_id=one, number=1, server="mx.x.test")
+                attempt.started_at = now - timedelta(seconds=seconds)
+                db.session.add(attempt)
+        db.session.commit()
+    found = examined(settings, code=0)
+    assert levels(found) == {"mail on its way": "warning"}
+    (told,) = found["mail on its way"]
+    assert told["message"] == (
+        "The sender platform of the host waits for the answer of mx.x.test for 7 minutes; "
+        "mail that waits so: 2."
+    )
+    with installation.app_context():
+        db.session.query(Attempt).update({"outcome": AttemptOutcome.ACCEPTED})
+        db.session.commit()
+    assert not levels(examined(settings, code=0))
+
+
+def test_a_server_that_takes_connections_and_says_nothing_is_not_said_to_answer(
+    installation: Flask, settings: dict[str, str]
+) -> None:
+    with installation.app_context():
+        platform = db.session.query(Sender).filter_by(name="platform").one()
+        platform.consecutive_failures, platform.last_failure_cause = 1, "no_greeting"
+        (one,) = enqueue(_acme(), Addressee("bob@acme.test"))
+        held = db.session.get_one(Delivery, one)
+        held.state, held.reason, held.sender_id = State.HELD, SENDER_FAILING, platform.id
+        db.session.commit()
+    found = examined(settings, code=1)
+    assert levels(found) == {"failing senders": "fault", "held mail": "warning"}
+    assert found["mail servers"][0]["message"].endswith(
+        " can be connected to (sender platform of the host)."
+    )
+    assert found["held mail"][0]["message"] == (
+        "Mail that is held: 1. What waits for a failing sender leaves by itself when that works "
+        "again; all else waits for somebody to act."
+    )
 
 
 def test_a_server_that_an_organization_may_not_reach_is_not_connected_to(
