@@ -265,7 +265,7 @@ def _activate_draft(
     if sender is None or draft is None or not isinstance(checked.secret_change, Keep | Clear):
         return
     # Forbidden while the test ran: the draft stays one, and the record of the mail is settled.
-    if effective.values_of(draft) == checked.values and not locks.forbids_own_senders(scope):
+    if effective.values_of(draft) == checked.values and not locks.forbids_sending(scope, draft):
         senders.activate(scope, sender, actor=actor)
 
 

@@ -9,7 +9,15 @@ from typing import Any
 from portal.address_spelling import with_port
 from portal.audit.log import Actor
 from portal.destinations import AllowedDestinations
-from portal.settings import binding, effective, oauth2_rules, rotation, sender_rules
+from portal.settings import (
+    binding,
+    effective,
+    oauth2_rules,
+    platform_addresses,
+    platform_names,
+    rotation,
+    sender_rules,
+)
 from portal.settings.binding import Part
 from portal.settings.models import Sender, SenderVersion, VersionState
 from portal.settings.oauth2_rules import SECRET_KEY
@@ -97,6 +105,7 @@ def candidate(
     base = effective.values_of(current) if current else None
     try:
         values = sender_rules.parse(raw, base=base, at_host=scope.is_host, by_host=actor.is_host)
+        _check_it_is_not_the_platform(scope, values, base, actor)
     except Invalid as refused:
         raise Invalid([*refused.errors, *_missing_secret(raw, current, secret)]) from None
     if values.authentication is Authentication.NONE:
@@ -110,6 +119,18 @@ def candidate(
         raise Invalid([missing])
     oauth2_rules.check_secret(values.authentication, found.secret, values.client_id)
     return found
+
+
+def _check_it_is_not_the_platform(
+    scope: Scope, values: SenderValues, base: SenderValues | None, actor: Actor
+) -> None:
+    """An address that the platform uses is refused also where it is stored already."""
+    errors = platform_addresses.errors_of(scope, values)
+    if not actor.is_host:
+        kept = base.display_name if base else None
+        errors += platform_names.errors_of(values.display_name, kept=kept)
+    if errors:
+        raise Invalid(errors)
 
 
 class _Stored:

@@ -1,6 +1,5 @@
 """Changing mail settings: one transaction with its audit entry and the event for the workers."""
 
-import unicodedata
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +12,7 @@ from portal.audit import log as audit
 from portal.audit.log import Actor
 from portal.destinations import AllowedDestinations
 from portal.extensions import db
-from portal.settings import effective, mail_rules
+from portal.settings import effective, mail_rules, platform_names
 from portal.settings.models import MailSettings, Mode, Sender, VersionState
 from portal.settings.scope import HOST, Scope
 from portal.validation import Invalid, Stale
@@ -34,8 +33,11 @@ def save_mail_settings(
         name = values.pop("default_sender")
         values["default_sender_id"] = _default_id(scope, settings, name, actor)
     _check_mode(settings, values)
-    if not actor.is_host:
-        _check_name(settings, values.get("display_name"))
+    named = values.get("display_name")
+    if not actor.is_host and (
+        errors := platform_names.errors_of(named, kept=settings.display_name)
+    ):
+        raise Invalid(errors)
     changes = _assign(settings, values)
     if changes:
         settings.revision += 1
@@ -90,26 +92,6 @@ def _check_mode(settings: MailSettings, values: dict[str, Any]) -> None:
         )
     if mode is Mode.OFF and settings.mode is not Mode.OFF:
         values["mode_before_off"] = settings.mode
-
-
-def _check_name(settings: MailSettings, name: str | None) -> None:
-    """By the host's sender, mail would read as if the platform had written it: "Acme Cloud (via
-    Acme Cloud)". Its own people may call an organization so."""
-    if name is None or name == settings.display_name:
-        return
-    read = _as_read(name.partition("(")[0]) or _as_read(name)
-    if read and read in map(_as_read, effective.platform_names()):
-        raise Invalid.field(
-            "display_name",
-            "This is the name of the platform, whose sender may carry your mail. Enter the name "
-            "of your organization.",
-        )
-
-
-def _as_read(name: str) -> str:
-    """What is left of a name where case, width, spaces and punctuation are not looked at."""
-    folded = unicodedata.normalize("NFKC", name).casefold()
-    return "".join(character for character in folded if character.isalnum())
 
 
 def _default_id(

@@ -1,6 +1,7 @@
 """What the host forbids to an organization, judged before anything is changed."""
 
-from portal.settings import effective
+from portal.settings import effective, platform_addresses
+from portal.settings.platform_addresses import Addressed
 from portal.settings.scope import Scope
 from portal.validation import Invalid
 
@@ -17,3 +18,17 @@ def check_own_senders(scope: Scope) -> None:
             "own_senders_allowed",
             "The platform does not allow own senders here; ask a system administrator.",
         )
+
+
+def forbids_sending(scope: Scope, uses: Addressed) -> bool:
+    """Whether such a sender may not begin to send: own ones are forbidden, or it uses an address
+    of the platform."""
+    return forbids_own_senders(scope) or bool(platform_addresses.errors_of(scope, uses))
+
+
+def check_sending(scope: Scope, uses: Addressed | None) -> None:
+    """Raises Invalid on the same terms. None: nothing sends yet."""
+    check_own_senders(scope)
+    errors = platform_addresses.errors_of(scope, uses) if uses is not None else []
+    if errors:
+        raise Invalid(errors)

@@ -8,7 +8,9 @@ from typing import Any
 
 from portal.audit import log as audit
 from portal.kinds import BY_KEY, Category
+from portal.settings import platform_addresses
 from portal.settings.models import Sender
+from portal.settings.scope import Scope
 from portal.validation import FieldError, Invalid, address_key, email_address
 
 OWN_KEYS = ("priority", "kinds", "allowed_from")
@@ -41,6 +43,15 @@ def parse(raw: Mapping[str, Any], *, at_host: bool) -> dict[str, Any]:
             values[key] = check(key, raw[key])
         except Invalid as refused:
             errors += refused.errors
+    if errors:
+        raise Invalid(errors)
+    return values
+
+
+def parse_for(scope: Scope, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The same for a sender of this scope, which may not bear an address of the platform."""
+    values = parse(raw, at_host=scope.is_host)
+    errors = platform_addresses.errors_of_allowed(scope, values.get("allowed_from", ()))
     if errors:
         raise Invalid(errors)
     return values

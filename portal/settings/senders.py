@@ -206,7 +206,7 @@ def _checked(
     except Invalid as refused:
         errors += refused.errors
     try:
-        own = own_fields.parse(raw, at_host=scope.is_host)
+        own = own_fields.parse_for(scope, raw)
     except Invalid as refused:
         errors += refused.errors
     try:

@@ -36,6 +36,11 @@ REFUSED: dict[str, tuple[str, str, str]] = {
         'from_address: "alerts@globex.test\\nBcc: x@y.test"',
         "16: organizations[0].senders[0].from_address: Remove the line break",
     ),
+    "an address of the platform": (
+        "from_address: alerts@globex.test",
+        "from_address: No-Reply@acme.test",
+        "16: organizations[0].senders[0].from_address: No-Reply@acme.test is the platform's own",
+    ),
     "a display name that hides an address": (
         "display_name: Globex Alerts",
         'display_name: "ceo@bank.test"',

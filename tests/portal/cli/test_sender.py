@@ -68,3 +68,25 @@ def test_a_sender_that_is_not_there_names_those_that_are(settings: Settings, wri
     done = invoke(settings, "sender", "test", "main", "--to", "ann@acme.test")
     assert done.exit_code == 1
     assert done.stderr == "Error: There is no sender main in the host. There are: platform.\n"
+
+
+def test_a_sender_with_an_address_of_the_platform_is_refused_with_the_cure(
+    settings: Settings, write: Write
+) -> None:
+    own = """
+organizations:
+  - slug: globex
+    name: Globex
+    senders:
+      - {name: main, display_name: Globex, from_address: no-reply@acme.test,
+         server: smtp.acme.test, encryption: none}
+"""
+    assert invoke(settings, "apply", write(own)).exit_code == 0
+    assert invoke(settings, "apply", write(FILE.format(port=25))).exit_code == 0
+    again = invoke(settings, "apply", write(own))
+    tested = invoke(
+        settings, "sender", "test", "main", "--organization", "globex", "--to", "ann@acme.test"
+    )
+    for refused in (again, tested):
+        assert refused.exit_code == 1, refused.output
+        assert "no-reply@acme.test is the platform's own address." in refused.stderr

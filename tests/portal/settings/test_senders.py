@@ -197,7 +197,8 @@ def test_a_name_is_taken_once_in_a_scope(session: Any) -> None:
     with pytest.raises(Invalid, match="already"):
         stored()
     organization = organizations.create(name="Globex", short_name="globex", actor=OPERATOR)
-    stored(Scope.of(organization))
+    own = {**VALUES, "from_address": "main@globex.test"}
+    senders.save(Scope.of(organization), "main", own, secret=Replace("x"), actor=OPERATOR)
 
 
 def test_renaming_to_a_taken_name_is_refused(session: Any) -> None:

@@ -239,6 +239,10 @@ def test_without_script_the_port_follows_the_encryption_unless_typed(
         ("name", "a/b", "Name: Name this sender"),
         ("connect_timeout", "0", "Connect timeout: Enter a whole number from 1 to 120."),
         ("ca", "-----BEGIN PRIVATE KEY-----", "This is a private key and was not stored"),
+        ("from_address", "No-Reply@gatepost.test", "is the platform's own address. Enter one of"),
+        ("envelope_sender", "no-reply@gatepost.test", "is the platform's own address."),
+        ("allowed_from", "no-reply@gatepost.test", "is the platform's own address."),
+        ("display_name", "PLATFORM", "This is the name of the platform"),
         ("to", "not an address", "Test mail goes to: Enter an email address"),
     ],
 )
