@@ -3,11 +3,12 @@
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 from typing import TypeVar
 
 from flask_babel import gettext as _
+from flask_babel import to_user_timezone
 from sqlalchemy import select
 
 from portal import kinds
@@ -56,6 +57,11 @@ def asked(organization: Organization | None) -> Asked:
         organization_id=_organization_id(problems) if organization is None else None,
     )
     return Asked(filters, problems)
+
+
+def from_day(moment: datetime) -> str:
+    """The reader's day of this time, as the filter `from` takes it."""
+    return str(to_user_timezone(moment).date().isoformat())
 
 
 def offered(*, at_host: bool) -> list[Filter]:

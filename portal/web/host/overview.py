@@ -10,7 +10,7 @@ from portal.identity.policy import Permission
 from portal.records import overview as reading
 from portal.records import queue
 from portal.settings import overview as settings
-from portal.web import charts, set_up_steps, settings_pages
+from portal.web import charts, record_filters, set_up_steps, settings_pages
 from portal.web.blueprints import host as blueprint
 from portal.web.guard import requires
 from portal.web.records_pages import Place, rows_of
@@ -28,6 +28,7 @@ def overview() -> ResponseReturnValue:
         place=_HOST,
         now=utcnow(),
         day=day,
+        since=record_filters.from_day(day.hours[0].began),
         chart=charts.of(day),
         waiting=(waiting := reading.waiting(None)),
         drain=draining.at_host(waiting.due),

@@ -16,7 +16,7 @@ from portal.settings.effective import NoSenderReason
 from portal.settings.models import Mode
 from portal.settings.overview import Route
 from portal.settings.scope import Scope
-from portal.web import charts, guard, settings_pages
+from portal.web import charts, guard, record_filters, settings_pages
 from portal.web.blueprints import organization as blueprint
 from portal.web.guard import requires
 from portal.web.records_pages import Place, rows_of
@@ -37,6 +37,7 @@ def overview(organization: Organization) -> ResponseReturnValue:
         organization=organization,
         place=place,
         day=day,
+        since=record_filters.from_day(day.hours[0].began),
         chart=charts.of(day),
         waiting=(waiting := reading.waiting(organization)),
         drain=draining.of_organization(organization, waiting.due),

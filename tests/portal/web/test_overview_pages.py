@@ -160,7 +160,8 @@ def test_the_numbers_of_an_organization_are_its_own(app: Flask, cast: Cast) -> N
         a_mail(app, cast, state)
     ask(app, cast.acme, cast.alice)
     page = as_(app, cast.alice).open("/organizations/acme/overview")
-    assert (tile(page, "Accepted in 24 h"), tile(page, "Failed in 24 h")) == ("2", "1")
+    failed = tile(page, "Failed or unknown in 24 h")
+    assert (tile(page, "Accepted in 24 h"), failed) == ("2", "1")
     assert tile(page, "Waiting") == "2"
     assert "Disk full" in page.text and "Release billing" in page.text
     assert "platform’s server" in sentence(page)
@@ -168,10 +169,25 @@ def test_the_numbers_of_an_organization_are_its_own(app: Flask, cast: Cast) -> N
     assert tile(page, "Accepted in 24 h") == "0" and "Disk full" not in page.text
 
 
+def test_each_number_of_what_failed_leads_to_the_records_that_it_counts(
+    app: Flask, cast: Cast
+) -> None:
+    for state in (State.UNKNOWN, State.UNKNOWN, State.EXPIRED, State.ACCEPTED):
+        a_mail(app, cast, state)
+    page = as_(app, cast.alice).open("/organizations/acme/overview")
+    assert tile(page, "Failed or unknown in 24 h") == "3"
+    assert "1 expired , 2 unknown" in page.text and "0 failed" not in page.text
+    for overview in (page, as_(app, cast.rita).open("/host/overview")):
+        for link, number in (("2 unknown", 2), ("1 expired", 1)):
+            listed = overview.follow(link)
+            assert len(listed.root.query("main tbody tr")) == number
+    assert "From day" in listed.text
+
+
 def test_a_member_sees_no_records_on_the_overview(app: Flask, cast: Cast) -> None:
     a_mail(app, cast, State.FAILED)
     page = as_(app, cast.bob).open("/organizations/acme/overview")
-    assert "Recent failures" not in page.text
+    assert tile(page, "Failed or unknown in 24 h") == "1" and "1 failed" in page.text
     assert not [a for a in page.root.query("a") if "/records" in (a.attrs["href"] or "")]
 
 
