@@ -1,13 +1,14 @@
 """`portal backup` and `portal restore`: a whole installation as one file, and back."""
 
-import tempfile
+import errno
+import shutil
 from importlib.metadata import version
 from pathlib import Path
 
 import click
 
 from portal.cli import factory
-from portal.cli.archive import key_files, package, restoring
+from portal.cli.archive import key_files, package, restoring, workplace
 from portal.cli.archive.manifest import Manifest
 from portal.cli.archive.restoring import Restored, Wish
 from portal.cli.failures import Failed
@@ -15,6 +16,9 @@ from portal.clock import utcnow
 from portal.config import Config
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_MIB = 1024 * 1024
 
 
 @click.command()
@@ -28,10 +32,7 @@ def backup(file: Path, with_keys: bool) -> None:
             raise Failed(f"{file} is there already. Name a new file.")
         manifest = write(config, file, with_keys=with_keys)
     except OSError as problem:
-        raise Failed(
-            f"{file} cannot be written: {problem.strerror or problem}. Name a file in a folder "
-            "that this user may write to."
-        ) from None
+        raise _not_written(file, problem) from None
     rows = sum(manifest.rows.values())
     click.echo(f"Wrote {file}: {rows} rows in {len(manifest.rows)} tables, at {manifest.schema}.")
     if with_keys:
@@ -71,8 +72,7 @@ def write(config: Config, file: Path, *, with_keys: bool) -> Manifest:
     """Write the archive. Raises Failed, ConfigError and OSError."""
     store = restoring.store_of(config)
     # Beside the target, where there is room for the archive too.
-    with tempfile.TemporaryDirectory(prefix=".backup-", dir=file.absolute().parent) as name:
-        folder = Path(name)
+    with workplace.beside(file) as folder:
         made_at = utcnow()
         copied = store.copy(folder)
         if copied.schema is None:
@@ -90,6 +90,22 @@ def write(config: Config, file: Path, *, with_keys: bool) -> Manifest:
         )
         package.pack(file, manifest, folder)
     return manifest
+
+
+def _not_written(file: Path, problem: OSError) -> Failed:
+    cause = problem.strerror or problem
+    if problem.errno not in _NO_ROOM:
+        return Failed(
+            f"{file} cannot be written: {cause}. Name a file in a folder that this user may "
+            "write to."
+        )
+    folder = file.absolute().parent
+    free = shutil.disk_usage(folder).free // _MIB
+    return Failed(
+        f"The backup cannot be written to {folder}: {cause} ({free} MiB are free). While it is "
+        "made it takes twice the room of the database: make room there, or name a file on "
+        "another disk. The database is as it was."
+    )
 
 
 def _told(restored: Restored, wish: Wish) -> list[str]:

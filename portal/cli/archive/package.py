@@ -10,6 +10,7 @@ from portal.cli.archive.manifest import Manifest
 from portal.cli.failures import Failed
 
 _MANIFEST = "manifest.json"
+_UNFINISHED = ".unfinished"
 _MANIFEST_LIMIT = 1024 * 1024
 
 
@@ -22,11 +23,13 @@ def digest_of(path: Path) -> str:
 def pack(target: Path, manifest: Manifest, folder: Path) -> None:
     """Write the manifest and the parts, which lie in `folder`; only the owner may read it.
 
+    `folder` is on the same disk as the target.
+
     Raises Failed where the target is there already, OSError where it cannot be written.
     """
     described = folder / _MANIFEST
     described.write_text(manifest.to_json(), encoding="utf-8")
-    unfinished = target.with_name(f".{target.name}.{os.urandom(4).hex()}")
+    unfinished = folder / _UNFINISHED
     try:
         descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:

@@ -22,6 +22,8 @@ _SUFFIX = ".copy"
 _NOT_OURS = "huey"
 _PORTION = 256 * 1024
 _STAGED = "gatepost_restore_"
+# The schemas of restores that are under way, or were killed.
+LEFT_BEHIND = "SELECT nspname FROM pg_namespace WHERE nspname ~ '^gatepost_restore_[0-9a-f]{8}$'"
 _Connection = psycopg.Connection[tuple[Any, ...]]
 
 
@@ -160,8 +162,7 @@ def _within(config: Config, schema: str) -> Config:
 
 def _left_behind(connection: _Connection) -> list[str]:
     """The schemas of restores that were killed."""
-    query = "SELECT nspname FROM pg_namespace WHERE starts_with(nspname, %s)"
-    return [name for (name,) in connection.execute(query, (_STAGED,))]
+    return [name for (name,) in connection.execute(LEFT_BEHIND)]
 
 
 def _require_alone(connection: _Connection) -> None:

@@ -1,5 +1,6 @@
 """A SQLite file: copied by the online backup, put in place by a rename."""
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -40,6 +41,7 @@ class SqliteStore:
                 target.execute("PRAGMA journal_mode = DELETE")
                 return _described(target)
         except sqlite3.Error as problem:
+            _refuse_target(problem)
             raise Failed(
                 f"The database {self.file} cannot be copied: {problem}. Run: portal doctor"
             ) from None
@@ -142,6 +144,16 @@ def _lock(connection: sqlite3.Connection, file: Path) -> bool:
     except sqlite3.DatabaseError:
         return False
     return True
+
+
+def _refuse_target(problem: sqlite3.Error) -> None:
+    """Raises OSError for what only the copy can meet: the database itself is not written to."""
+    code = getattr(problem, "sqlite_errorcode", None)
+    if code == sqlite3.SQLITE_FULL:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
+    if code == sqlite3.SQLITE_IOERR_WRITE:
+        # It does not say why; a limit on the size of files is the likely cause.
+        raise OSError(errno.EFBIG, str(problem)) from None
 
 
 def _described(connection: sqlite3.Connection) -> Copied:

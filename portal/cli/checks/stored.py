@@ -9,6 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from portal import keys
 from portal.cli import database
+from portal.cli.archive import postgresql
 from portal.cli.checks import machine
 from portal.cli.checks.findings import Finding, fault, fine, warning
 from portal.cli.failures import Failed, one_line
@@ -52,6 +53,7 @@ def check(app: Flask, findings: list[Finding]) -> bool:
         findings.extend(_whole(config))
         findings.extend(_keys(config))
         findings.extend(_clock())
+        findings.extend(_restores(config))
         db.session.remove()
     return state.found == state.wanted
 
@@ -133,6 +135,19 @@ def _keys(config: Config) -> Iterator[Finding]:
         yield fault("keys", "The key that signs sessions is missing.", _KEY_CURE)
     else:
         yield fine("keys", f"Every key that the database was used with is at hand ({len(known)}).")
+
+
+def _restores(config: Config) -> Iterator[Finding]:
+    if config.is_sqlite:
+        return
+    for schema in db.session.scalars(text(postgresql.LEFT_BEHIND)):
+        yield warning(
+            "restore",
+            f"The schema {schema} is of a restore that was killed, unless one runs now; it holds a "
+            "copy of a backup.",
+            "The next portal restore removes it; to remove it without one, as the database's user: "
+            f"DROP SCHEMA {schema} CASCADE",
+        )
 
 
 _KEY_CURE = (

@@ -281,8 +281,10 @@ def test_what_a_killed_restore_left_behind_goes_with_the_next_one(
     (tmp_path / ".gatepost.sqlite3.killed").write_text("half a database")
     with opened(here):
         if db.engine.dialect.name == "postgresql":
-            db.session.execute(text("CREATE SCHEMA gatepost_restore_killed"))
+            db.session.execute(text("CREATE SCHEMA gatepost_restore_0123abcd"))
             db.session.commit()
+            said = invoke(here, "doctor").stdout
+            assert "WARNING  restore: The schema gatepost_restore_0123abcd" in said
     assert invoke(here, "restore", archive, "--replace").exit_code == 0
     assert not left.exists()
     with opened(here):
