@@ -209,6 +209,10 @@ class Transactions:
             self._abandon(transaction, Unknown(replace(failure, phase=Phase.DOT, cause=cause)))
             return
         phase = transaction.phase if gone or transaction.phase is not Phase.DOT else Phase.BODY
+        if failure.cause == Cause.PROTOCOL_ERROR:
+            # Out of step: what it seemed to refuse here it may have said of something else.
+            transaction.failure = None
+            transaction.refused.clear()
         failure = transaction.failure or replace(failure, phase=phase)
         self._abandon(transaction, Refused(failure))
 

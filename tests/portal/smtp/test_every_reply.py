@@ -349,7 +349,7 @@ def test_whatever_is_said_unasked_ends_an_idle_session(kind, drive, still):
 
 # A second answer behind the right one: where the first belongs, and what the second spoils.
 TWICE = [
-    ("mail", True, "refused rcpt recipient_refused"),
+    ("mail", True, "refused data protocol_error"),
     ("mail", False, "refused rcpt protocol_error"),
     ("rcpt", True, "refused data content_refused"),
     ("rcpt", False, "refused data protocol_error"),
