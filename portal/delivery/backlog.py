@@ -21,20 +21,21 @@ from portal.settings.models import MailSettings, Mode, Sender
 from portal.settings.scope import Scope
 
 _WAITING = (State.QUEUED, State.DEFERRED, State.HELD)
+_NOT_HANDED_OVER = (*_WAITING, State.SENDING)
 _SECURITY = Delivery.priority == int(Priority.SECURITY)
 # One by one, so that what comes behind the priority in the index is found as well.
 _OTHERS = Delivery.priority.in_([int(one) for one in Priority if one is not Priority.SECURITY])
 
 
 def waiting_for(scope: Scope) -> Count:
-    """Mail that was accepted here and is to leave by the scope's default sender."""
-    return _count(scope, _WAITING)
+    """Mail that was accepted here and is to leave by the scope's default sender, or is leaving."""
+    return _count(scope, _NOT_HANDED_OVER)
 
 
 def waiting_in(organization: Organization) -> Count:
     """Mail of the organization that has not left, by whichever sender it is to."""
     mine = Delivery.organization_id == organization.id
-    return counting.count(select(Delivery.id).where(mine, Delivery.state.in_(_WAITING)))
+    return counting.count(select(Delivery.id).where(mine, Delivery.state.in_(_NOT_HANDED_OVER)))
 
 
 def due_by(scope: Scope, sender: Sender) -> Count:
@@ -75,7 +76,7 @@ def by_owner(
 def waiting_on(scope: Scope, sender: Sender) -> Count:
     """Mail that would be held without this sender."""
     is_default = effective.settings_of(scope).default_sender_id == sender.id
-    return waiting_for(scope) if is_default else Count(0)
+    return _count(scope, _WAITING) if is_default else Count(0)
 
 
 @dataclass(frozen=True)

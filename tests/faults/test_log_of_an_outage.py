@@ -12,8 +12,10 @@ from tests.conftest import migrate
 from tests.faults.crashing_postgres import CrashingPostgres
 from tests.portal.cli.commands import Running, run, wait_until
 
-# Many tries long, and shorter than the time after which an outage is told again.
+# Many tries long.
 OUTAGE = 3.0
+# Seconds after which an outage that lasts is told again.
+AGAIN_AFTER = 10
 AWAY, BACK = "database unavailable", "database available again"
 
 
@@ -31,7 +33,7 @@ def are_at_work(url: str, *tables: str) -> bool:
 
 
 @pytest.mark.xdist_group("crashing postgresql")
-def test_each_role_says_once_that_the_database_went_and_once_that_it_is_back(
+def test_each_role_says_seldom_that_the_database_is_away_and_once_that_it_is_back(
     server: CrashingPostgres, tmp_path: Path
 ) -> None:
     url = server.copy(tmp_path).url
@@ -47,9 +49,13 @@ def test_each_role_says_once_that_the_database_went_and_once_that_it_is_back(
         with server.away():
             started = run(settings, "jobs")
             threading.Event().wait(OUTAGE)
-        wait_until(lambda: portal.console.count(BACK) == 2, or_say=lambda: portal.console)
-    said = [json.loads(line)["event"] for line in portal.console.splitlines()]
-    assert (said.count(AWAY), said.count(BACK)) == (2, 2), said
+        wait_until(lambda: portal.console.count(BACK) >= 2, or_say=lambda: portal.console)
+    said = [json.loads(line) for line in portal.console.splitlines()]
+    away = [line for line in said if line["event"] == AWAY]
+    back = [line for line in said if line["event"] == BACK]
+    # A busy machine may take longer over it than the time after which it is told again.
+    most = sum(1 + line["seconds"] // AGAIN_AFTER for line in back)
+    assert len(back) == 2 <= len(away) <= most, portal.console
     assert not [line for line in portal.console.splitlines() if "Traceback" in line]
     assert started.returncode == 1 and not started.stdout
     (refused,) = started.stderr.splitlines()

@@ -103,7 +103,7 @@ def test_of_two_calls_with_one_sender_name_one_wins(world: World) -> None:
     caller = world.callers[Who.ACME_CONFIGURE]
     body = {k: v for k, v in _SENDER.items() if k not in ("revision", "act")}
     for number in range(_ROUNDS):
-        body |= {"name": f"called-{number}", "port": 587}
+        body |= {"name": f"called-{number}", "port": 587, "from_address": "called@acme.test"}
         answers = at_once(*[partial(caller.call, "POST", "/api/v1/senders", json=dict(body))] * 2)
         assert sorted(answer.status_code for answer in answers) == [201, 422]
 

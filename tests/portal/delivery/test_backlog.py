@@ -36,6 +36,11 @@ def test_each_scope_counts_what_leaves_by_its_default_sender(
     assert backlog.waiting_on(Scope.of(globex), own) == Count(3)
     assert backlog.held_by(own) == backlog.Held(Count(0), None)
 
+    db.session.execute(update(Delivery).values(state=State.SENDING))
+    assert backlog.waiting_for(HOST) == Count(2), "not handed over yet"
+    assert backlog.waiting_in(globex) == Count(4)
+    assert backlog.waiting_on(HOST, host) == Count(0), "it goes on without the sender"
+
     db.session.execute(
         update(Delivery).values(state=State.ACCEPTED, level=Level.HOST, accepted_at=utcnow())
     )
