@@ -71,7 +71,9 @@ def _committed(
     organization = arguments.get("organization")
     if request.method == "POST" and (earlier := idempotency.first_answer(organization)):
         return earlier
-    given = inputs.body(takes) if takes else Input()
+    # Where the path names a thing, whether it is there comes before what is said of it.
+    names_a_thing = bool(arguments.keys() - {"organization"})
+    given = inputs.body(takes) if takes and not names_a_thing else Input()
     with turns.turn(organization, is_large=given.is_large):
         given.check()
         db.session.rollback()
