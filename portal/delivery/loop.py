@@ -135,6 +135,10 @@ class Loop:
         given_back = self._intake.empty()
         for route in self._intake.routes:
             self._give_back_waiting(route)
+        for line in self._lines():
+            # What stands behind a dot need not wait for its answer.
+            while len(line.jobs) > 1:
+                self._give_back(line.jobs.pop())
         while True:
             waiting = [line for line in self._lines() if any(job.is_dotted for job in line.jobs)]
             for line in self._lines():
@@ -191,7 +195,7 @@ class Loop:
         for line in self._lines():
             if line.session.deadline <= now:
                 self._on(line, line.session.expire)
-            else:
+            elif not self._stop.is_set():
                 line.leave_behind(now)
 
     def _greet(self) -> None:

@@ -126,3 +126,21 @@ def test_urgent_mail_takes_nobody_elses_turn(
         loop.turn(0.05)
     assert len(server.messages) == 40
     assert in_order(server)[:20].count(alice.address) < 15
+
+
+def test_a_worker_that_stops_keeps_nothing_but_what_waits_for_its_answer(
+    globex: Organization, ledger: Ledger, server: SmtpServer
+) -> None:
+    gate = Gate()
+    server.set_script(dot=[reply("250 taken"), then(gate, reply("250 at last"))])
+    aim(Scope.of(globex), "main", server, connections=1)
+    ids = ledger.note(enqueue(globex, *people(9)))
+    loop = Loop(current_app._get_current_object())  # type: ignore[attr-defined]
+    take(loop)
+    while not gate.reached:
+        loop.turn(0.05)
+    loop.stop(within=0.3)
+    gate.open()
+    states = [record(one).state for one in ids]
+    assert states.count(State.SENDING) == 1
+    assert states.count(State.QUEUED) == 7
