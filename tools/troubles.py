@@ -12,6 +12,7 @@ from portal.audit.log import Actor, ActorType
 from portal.cli import application, apply
 from portal.cli.settings_file import document, shape
 from portal.config import Config
+from portal.database import reading_only
 from portal.delivery import restoring
 from portal.delivery.health import SENDER_FAILING
 from portal.delivery.models import Delivery, State
@@ -57,6 +58,8 @@ def make(folder: Path, base_url: str, dead_port: str) -> None:
     with app.app_context():
         file = folder / "troubles.yaml"
         file.write_text(_settings(dead_port), encoding="utf-8")
+    # Whoever calls may have looked at pages, which only read, in this thread.
+    reading_only(False)
     apply.carry_out(app, document.read(file, shape.FILE), file)
     with app.app_context():
         _raise("initech", 3)
@@ -101,9 +104,11 @@ def _count(slug: str, state: State, reason: str | None = None) -> int:
 
 def _until(is_so: Callable[[], bool]) -> None:
     until = time.monotonic() + _PATIENCE
+    reading_only(True)
     while not is_so():
         db.session.rollback()
         if time.monotonic() > until:
             raise SystemExit("The demo did not come into these troubles.")
         time.sleep(0.2)
     db.session.rollback()
+    reading_only(False)
