@@ -180,8 +180,10 @@ class Intake:
     def _passes(self, head: Claim) -> bool:
         """Whether it is begun where its route has no room: less urgent mail of its line waits."""
         route = self._last_route.get(head.line)
-        own = [job for job in route.waiting if job.claim.line == head.line] if route else []
-        return bool(own) and own[0].claim.priority > head.priority
+        if route is None or head.priority >= route.least_urgent:
+            return False
+        first = next((job for job in route.waiting if job.claim.line == head.line), None)
+        return first is not None and first.claim.priority > head.priority
 
     def _plan(self) -> list[Claim]:
         """What to begin now. A suspect goes alone: if it ends the worker, nothing else did."""

@@ -150,6 +150,8 @@ class Route:
         self.bundle: Bundle = sender.bundle
         self.waiting: deque[Job] = deque()
         self.lines: list[Line] = []
+        # Of all that waits, or waited with it.
+        self.least_urgent = 0
         self._guard = guard
         self._opening: Future[tuple[Opened, Ear] | Unopened] | None = None
         self._finished = 0
@@ -201,6 +203,12 @@ class Route:
         """Let it wait for a session: behind the others, or where the first of its own line stands
         that is less urgent, which moves on to the place of the next such. So urgent mail goes
         first, and no line takes the place of another."""
+        priority = job.claim.priority
+        if not self.waiting or priority >= self.least_urgent:
+            # As nearly always: there is nothing to go before.
+            self.least_urgent = priority
+            self.waiting.append(job)
+            return
         self.waiting.append(job)
         place = len(self.waiting) - 1
         for number in range(place - 1, -1, -1):
